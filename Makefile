@@ -1,0 +1,45 @@
+# Everything a developer types. Each target installs what it needs first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOLDERS := sweepyard search schedulers tracking bus controller agent
+
+.PHONY: demo test lint bench install clean help
+
+help:
+	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
+	@echo "make test   all tests, on a real Valkey and a real PostgreSQL that they start themselves"
+	@echo "make lint   format, style, types and the arrows between folders"
+	@echo "make bench  every figure of benchmarks/README.md"
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed; name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/sweepyard run examples/digits/sweep.yaml --workers 2
+
+test: install
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# Type checkers do not follow the import mapping of an editable install: show them the tree as it is published.
+build/types: pyproject.toml
+	rm -rf $@ && mkdir -p $@/sweepyard
+	ln -s $(CURDIR)/sweepyard/* $@/sweepyard/
+	for folder in $(filter-out sweepyard,$(FOLDERS)); do ln -s $(CURDIR)/$$folder $@/sweepyard/$$folder; done
+
+lint: install build/types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p sweepyard
+	cd build/types && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
+
+bench: install
+	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

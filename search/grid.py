@@ -1,0 +1,95 @@
+"""Grid search: every point once, in W&B's order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweepyard.errors import Problem, SpecError
+from sweepyard.plain import Params
+from sweepyard.search.distributions import Axis, Quantised, Uniform, as_written
+from sweepyard.search.points import Visited, point_at
+from sweepyard.search.port import Observation, Suggestion
+from sweepyard.search.space import Parameter, Space
+
+
+class GridSearcher:
+    """Names sorted at each level, the last varies fastest, values as listed.
+
+    The product is never laid out: a point is computed from its number. The next point is the first that no run
+    of the sweep has, in whatever state that run is.
+
+    Raises:
+        SpecError: parameters whose values cannot be listed.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._axes = _axes(space)
+        self._size = math.prod(axis.size() or 1 for axis in self._axes)
+        self._visited = Visited(space)
+        self._start = 0  # every point before this one is in the history
+
+    def size(self) -> int:
+        return self._size
+
+    def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
+        if not self._visited.update(history, pending):
+            self._start = 0
+        while self._start < self._size and self._visited.in_history(point_at(self._axes, self._start)):
+            self._start += 1
+        suggestions: list[Suggestion] = []
+        index = self._start
+        while len(suggestions) < n and index < self._size:
+            values = point_at(self._axes, index)
+            index += 1
+            if values not in self._visited:
+                reason = f"grid point {index} of {self._size}"
+                suggestions.append(Suggestion(params=self._space.nest(values), reason=reason))
+        return suggestions
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """`low`, `low` + `q`, ... up to `high`, which is one of them if the steps meet it.
+
+    W&B leaves `high` out even then, and starts at `low` although its random search rounds to multiples of `q`.
+    """
+
+    low: float
+    high: float
+    q: float
+    whole: bool
+
+    def size(self) -> int:
+        return math.floor((self.high - self.low) / self.q + 1e-9) + 1
+
+    def value(self, index: int) -> float:
+        return as_written(min(self.low + index * self.q, self.high), self.whole)
+
+
+def _axes(space: Space) -> list[Axis]:
+    axes = [(parameter, _axis(parameter)) for parameter in space.parameters]
+    problems = [
+        Problem(
+            path=parameter.where,
+            message=f"grid search cannot list the values of {parameter.kind}. Use value, values, int_uniform or "
+            "q_uniform here, or `method: random` or `method: bayes`",
+        )
+        for parameter, axis in axes
+        if axis is None
+    ]
+    if problems:
+        raise SpecError(problems)
+    return [axis for _, axis in axes if axis is not None]
+
+
+def _axis(parameter: Parameter) -> Axis | None:
+    distribution = parameter.distribution
+    if parameter.kind in ("constant", "categorical", "int_uniform"):
+        return distribution
+    if isinstance(distribution, Quantised) and isinstance(distribution.base, Uniform):
+        base = distribution.base
+        return _Steps(base.low, base.high, distribution.q, distribution.whole)
+    return None

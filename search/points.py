@@ -1,0 +1,101 @@
+"""What the searchers share: which points a sweep has had, and where to find others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, repeat
+from operator import is_
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sweepyard.plain import Params
+from sweepyard.search.distributions import Axis, canonical
+from sweepyard.search.port import Observation
+from sweepyard.search.space import Space
+
+Key: TypeAlias = "tuple[Any, ...]"
+
+_DRAWS = 128
+"""How many draws of a finite space may hit visited points before the rest is looked through one by one."""
+
+
+class Visited:
+    """The points that runs of a sweep already have.
+
+    Keys of the history are kept between calls, as long as the history only grows; the answers are those of
+    an object that was just made.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._known: list[Params] = []
+        self._past: set[Key] = set()
+        self._open: set[Key] = set()
+
+    def update(self, history: Sequence[Observation], pending: Iterable[Params]) -> bool:
+        """Make these runs the visited ones. False: the history is not the one of the last call, grown."""
+        grown = len(history) >= len(self._known) and all(
+            map(is_, self._known, (observation.params for observation in history))
+        )
+        if not grown:
+            self._known, self._past = [], set()
+        new = [observation.params for observation in history[len(self._known) :]]
+        self._known += new
+        self._past.update(self._keys(new))
+        self._open = set(self._keys(pending))
+        return grown
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Count the point with these flat values as visited until the next update."""
+        self._open.add(key_of(values))
+
+    def __contains__(self, values: Sequence[Any]) -> bool:
+        key = key_of(values)
+        return key in self._past or key in self._open
+
+    def in_history(self, values: Sequence[Any]) -> bool:
+        """Whether a run that ended had this point."""
+        return key_of(values) in self._past
+
+    def _keys(self, points: Iterable[Params]) -> Iterator[Key]:
+        flat = (self._space.flatten(params) for params in points)
+        return (key_of(values) for values in flat if values is not None)
+
+
+def key_of(values: Sequence[Any]) -> Key:
+    """Equal for equal points: numbers compare by value, booleans are not numbers."""
+    return tuple(canonical(value) for value in values)
+
+
+def point_at(axes: Sequence[Axis], index: int) -> list[Any]:
+    """Point `index` of the product of `axes`, the last of which varies fastest."""
+    values = []
+    for axis in reversed(axes):
+        index, digit = divmod(index, axis.size() or 1)
+        values.append(axis.value(digit))
+    return values[::-1]
+
+
+def fresh_points(space: Space, visited: Visited, rng: np.random.Generator) -> Iterator[list[Any]]:
+    """Unvisited points of `space`, drawn from its distributions; an iterator that ends if there are no more.
+
+    A finite space is drawn from first, then walked through to the end in a random order: what is rare under
+    the distributions still comes, and nothing is missed.
+    """
+    size = space.size()
+    draws = (space.sample(rng.random(len(space.parameters))) for _ in repeat(None))
+    points = draws if size is None else chain(islice(draws, _DRAWS), _walk(space, size, rng))
+    return (values for values in points if values not in visited)
+
+
+def _walk(space: Space, size: int, rng: np.random.Generator) -> Iterator[list[Any]]:
+    """Every point once: steps of a length that shares no divisor with `size`, from a random start."""
+    axes = [parameter.distribution for parameter in space.parameters]
+    index, step = int(rng.random() * size) % size, int(rng.random() * size) | 1
+    while math.gcd(step, size) != 1:
+        step += 2 if size % 2 == 0 else 1
+    for _ in range(size):
+        yield point_at(axes, index)
+        index = (index + step) % size

@@ -1,0 +1,51 @@
+"""The search methods by the name that a sweep file gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sweepyard.errors import Problem, SpecError
+from sweepyard.search.grid import GridSearcher
+from sweepyard.search.port import Searcher
+from sweepyard.search.random import RandomSearcher
+from sweepyard.search.space import Space
+from sweepyard.tracking.records import Objective
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """How to make a searcher. `costly`: a suggestion takes long enough to need a process of its own."""
+
+    make: Callable[[Space, Objective | None, int], Searcher]
+    costly: bool = False
+
+
+def _bayes(space: Space, objective: Objective | None, seed: int) -> Searcher:
+    if objective is None:
+        raise SpecError([Problem(path="metric", message="method bayes needs a metric: give its name and goal")])
+    from sweepyard.search.bayes import BayesSearcher  # takes a second to import
+
+    return BayesSearcher(space, objective, seed)
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "grid": Method(make=lambda space, _objective, _seed: GridSearcher(space)),
+        "random": Method(make=lambda space, _objective, seed: RandomSearcher(space, seed)),
+        "bayes": Method(make=_bayes, costly=True),
+    }
+)
+
+
+def make_searcher(method: str, space: Space, objective: Objective | None, seed: int) -> Searcher:
+    """The searcher of a sweep. `seed`: 0 or more.
+
+    Raises:
+        SpecError: no such method, or it cannot search this space or without an objective.
+    """
+    if method not in METHODS:
+        message = f"there is no method '{method}'. Choose one of: {', '.join(METHODS)}"
+        raise SpecError([Problem(path="method", message=message)])
+    return METHODS[method].make(space, objective, seed)

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+
+from sweepyard.errors import SpecError
+from sweepyard.plain import to_plain
+from sweepyard.search.bayes import BayesSearcher
+from sweepyard.search.points import key_of
+from sweepyard.search.port import Observation
+from sweepyard.search.random import RandomSearcher
+from sweepyard.search.registry import METHODS, make_searcher
+from sweepyard.search.space import Space
+from sweepyard.tracking.records import Objective
+
+LOSS = Objective(name="loss")
+ACCURACY = Objective(name="acc", goal="maximize")
+
+BOWL = Space.from_spec({"x": {"min": -1.0, "max": 1.0}, "y": {"min": -1.0, "max": 1.0}})
+MIXED = Space.from_spec(
+    {
+        "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},
+        "units": {"distribution": "q_log_uniform_values", "min": 16, "max": 256, "q": 16},
+        "layers": {"min": 1, "max": 4},
+        "act": {"values": ["relu", {"name": "gelu"}, None], "probabilities": [0.5, 0.25, 0.25]},
+        "g": {"parameters": {"norm": {"values": [True, False]}, "seed": {"value": 1}}},
+    }
+)
+
+
+def bowl(params):
+    return (params["x"] - 0.3) ** 2 + (params["y"] + 0.4) ** 2
+
+
+def mixed(params):
+    return (math.log10(params["lr"]) + 3) ** 2 + abs(params["layers"] - 3) + (params["act"] is None)
+
+
+def observed(space, score, n, seed=0):
+    points = RandomSearcher(space, seed).suggest([], [], n)
+    return [Observation(number=i, params=p.params, value=score(p.params)) for i, p in enumerate(points, 1)]
+
+
+def test_the_design_comes_first_and_says_so():
+    found = BayesSearcher(MIXED, LOSS, seed=1).suggest([], [], 10)
+
+    assert [suggestion.reason for suggestion in found] == [
+        f"initial design {i} of 10 (Sobol)" for i in range(1, 11)
+    ]
+    assert {suggestion.params["layers"] for suggestion in found} == {1, 2, 3, 4}
+    assert len(BayesSearcher(BOWL, LOSS, seed=1).suggest([], [], 5)) == 5
+
+
+def test_without_scores_the_design_goes_on():
+    history = [Observation(number=i, params={"x": i / 10, "y": 0.0}, value=None) for i in range(9)]
+    foreign = [Observation(number=i, params={"z": 1}, value=1.0) for i in range(9)]
+    searcher = BayesSearcher(BOWL, LOSS, seed=1)
+
+    for runs in (history, foreign):
+        found = searcher.suggest(runs, [], 1)[0]
+        assert found.reason == "quasi-random point 10 (Sobol): too few runs have a score for a model"
+
+
+@pytest.mark.parametrize("objective", [LOSS, ACCURACY], ids=lambda objective: objective.goal)
+def test_the_model_finds_the_bottom_of_a_bowl(objective):
+    sign = 1 if objective is LOSS else -1
+    searcher = BayesSearcher(BOWL, objective, seed=2)
+    history = []
+    for i in range(14):
+        found = searcher.suggest(history, [], 1)[0]
+        history.append(Observation(number=i, params=found.params, value=sign * bowl(found.params)))
+
+    assert min(bowl(observation.params) for observation in history) < 0.005
+
+
+def test_a_model_suggestion_explains_itself():
+    history = observed(BOWL, bowl, 12)
+    found = BayesSearcher(BOWL, LOSS, seed=1).suggest(history, [{"x": 0.9, "y": 0.9}], 1)[0]
+
+    best = min(observation.value for observation in history)
+    assert found.reason.startswith(f"predicted loss {found.detail['predicted']:.4g} ± ")
+    assert f"the best so far, {best:.4g} (" in found.reason
+    assert ("(exploiting)" in found.reason) == (found.detail["predicted"] < best)
+    assert (found.detail["observations"], found.detail["pending"]) == (12, 1)
+    assert found.detail["std"] >= 0 < found.detail["expected_improvement"]
+    assert to_plain(found.detail) == found.detail
+
+
+def test_the_prediction_is_in_the_units_of_the_metric():
+    history = observed(BOWL, lambda params: 1000 - 100 * bowl(params), 25)
+
+    detail = BayesSearcher(BOWL, ACCURACY, seed=1).suggest(history, [], 1)[0].detail
+
+    assert detail["predicted"] == pytest.approx(1000, abs=5)
+    assert detail["std"] < 10
+
+
+def test_pending_points_push_the_next_one_away():
+    history = observed(BOWL, bowl, 15)
+    searcher = BayesSearcher(BOWL, LOSS, seed=3)
+
+    found = [suggestion.params for suggestion in searcher.suggest(history, [], 3)]
+
+    again = searcher.suggest(history, found[:2], 1)[0].params
+    assert again == found[2]
+    pairs = [(a, b) for a in found for b in found if a is not b]
+    assert all(math.dist((a["x"], a["y"]), (b["x"], b["y"])) > 0.05 for a, b in pairs)
+
+
+def test_a_fresh_searcher_and_a_used_one_agree_at_every_step():
+    used = BayesSearcher(MIXED, LOSS, seed=11)
+    history, pending = [], []
+    for step in range(16):
+        fresh = BayesSearcher(MIXED, LOSS, seed=11).suggest(history, pending, 1)
+        assert used.suggest(history, pending, 1) == fresh
+        pending.append(fresh[0].params)
+        if step % 3:
+            params = pending.pop(step % len(pending))
+            history.append(Observation(number=step, params=params, value=None if step == 7 else mixed(params)))
+
+    assert BayesSearcher(MIXED, LOSS, seed=12).suggest(history, pending, 1) != fresh
+
+
+def test_values_are_plain_and_inside_their_domain():
+    found = BayesSearcher(MIXED, LOSS, seed=4).suggest(observed(MIXED, mixed, 12), [], 4)
+
+    for params in (suggestion.params for suggestion in found):
+        assert type(params["lr"]) is float
+        assert 1e-5 <= params["lr"] <= 1e-1
+        assert type(params["units"]) is type(params["layers"]) is int
+        assert params["units"] in range(16, 257, 16)
+        assert params["act"] in ["relu", {"name": "gelu"}, None]
+        assert type(params["g"]["norm"]) is bool
+        assert params["g"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [None] * 6,
+        [1e308, -1e308, 1e308, None, 0.1, 0.2],
+        [0.5] * 6,
+        [1e-300, 2e-300, 3e-300, None, None, 1e-300],
+    ],
+    ids=str,
+)
+def test_odd_scores_never_stop_the_search(values):
+    history = observed(BOWL, bowl, 6)
+    odd = [Observation(number=9 + i, params={"x": i / 7, "y": 0.5}, value=value) for i, value in enumerate(values)]
+
+    for runs in (history + odd, odd):
+        found = BayesSearcher(BOWL, LOSS, seed=5).suggest(runs, [], 1)
+        assert all(math.isfinite(number) for number in found[0].detail.values())
+
+
+def test_a_diverged_run_does_not_hide_the_rest():
+    history = observed(BOWL, bowl, 20)
+    diverged = [Observation(number=30 + i, params={"x": 1.0 - i / 9, "y": 1.0}, value=1e30) for i in range(2)]
+
+    found = BayesSearcher(BOWL, LOSS, seed=6).suggest(history + diverged, [], 1)[0]
+
+    assert bowl(found.params) < 0.05
+
+
+def test_runs_from_elsewhere_teach_nothing_and_break_nothing():
+    history = observed(MIXED, mixed, 10)
+    foreign = {"lr": 1e-3, "units": 16, "layers": 2, "act": "sigmoid", "g": {"norm": 1, "seed": 1}}
+    runs = [
+        *history,
+        Observation(number=99, params=foreign, value=0.0),
+        Observation(number=100, params={}, value=1.0),
+    ]
+
+    found = BayesSearcher(MIXED, LOSS, seed=7).suggest(runs, [], 1)[0]
+
+    assert found.detail["observations"] == 10
+
+
+def test_the_model_sees_the_best_and_the_newest_runs_of_many():
+    history = observed(BOWL, bowl, 400)
+
+    found = BayesSearcher(BOWL, LOSS, seed=8).suggest(history, [], 1)[0]
+
+    assert 75 <= found.detail["observations"] <= 150
+    assert bowl(found.params) < 0.01
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"x": {"values": ["a", "b", "c"]}, "y": {"values": [True, 1]}},
+        {"x": {"min": 1, "max": 4}, "y": {"values": ["a", "b"]}, "z": {"value": 0}},
+        {"x": {"distribution": "q_uniform", "min": 0, "max": 11, "q": 2}},
+    ],
+    ids=["categories", "mixed", "quantised"],
+)
+def test_a_finite_space_is_covered_without_repeats(parameters):
+    space = Space.from_spec(parameters)
+    searcher = BayesSearcher(space, LOSS, seed=9)
+    history = []
+    while found := searcher.suggest(history, [], 1):
+        history.append(Observation(number=len(history), params=found[0].params, value=len(history) % 3))
+
+    points = {key_of(space.flatten(observation.params)) for observation in history}
+    assert len(points) == len(history) == space.size()
+
+
+def test_only_constants_are_one_point():
+    searcher = BayesSearcher(Space.from_spec({"x": {"value": 1}, "y": {"values": [2]}}), LOSS, seed=0)
+
+    assert [suggestion.params for suggestion in searcher.suggest([], [], 2)] == [{"x": 1, "y": 2}]
+    assert searcher.suggest([], [{"x": 1, "y": 2}], 1) == []
+
+
+def test_our_silence_is_only_our_own():
+    BayesSearcher(BOWL, LOSS, seed=1).suggest(observed(BOWL, bowl, 8), [], 1)
+
+    with pytest.warns(UserWarning, match="loud"):
+        warnings.warn("loud", UserWarning, stacklevel=1)
+
+
+def test_methods_by_name():
+    assert {name for name, method in METHODS.items() if method.costly} == {"bayes"}
+    finite = Space.from_spec({"x": {"min": 1, "max": 3}})
+    for method in METHODS:
+        searcher = make_searcher(method, finite, LOSS, 1)
+        assert searcher.size() == 3
+        assert len(searcher.suggest([], [], 9)) == 3
+
+
+def test_a_method_that_cannot_be_made_says_why():
+    with pytest.raises(SpecError, match=r"method: there is no method 'bayesian'\. Choose one of: grid, random"):
+        make_searcher("bayesian", BOWL, LOSS, 1)
+    with pytest.raises(SpecError, match="metric: method bayes needs a metric"):
+        make_searcher("bayes", BOWL, None, 1)
+    with pytest.raises(SpecError, match=r"parameters\.x: grid search cannot list the values of uniform"):
+        make_searcher("grid", BOWL, LOSS, 1)

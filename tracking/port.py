@@ -1,0 +1,140 @@
+"""The only door to SQL. `sweepyard.tracking.sql` opens it for SQLite and PostgreSQL; one suite judges both.
+
+Writing is for one controller at a time: `take_over` raises the epoch, and a transaction of an older epoch is
+refused. Inside a transaction nothing is read back: the caller knows what it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol, TypeAlias
+
+from sweepyard.tracking.records import (
+    Agent,
+    Attempt,
+    Decision,
+    Event,
+    Row,
+    Run,
+    RunState,
+    Sweep,
+    SweepState,
+)
+
+RunSort: TypeAlias = Literal["number", "objective", "state", "created_at", "ended_at", "steps"]
+
+
+class Transaction(Protocol):
+    """Writes that become visible together or not at all."""
+
+    def add_sweep(self, sweep: Sweep) -> None: ...
+
+    def save_sweep(self, sweep: Sweep) -> None:
+        """Store `state`, `reason` and `ended_at`. The database refuses moves outside `lifecycle`."""
+
+    def add_run(self, run: Run) -> Run:
+        """Store a new run; the answer carries its `key`."""
+        ...
+
+    def save_run(self, run: Run) -> None:
+        """Store everything of a run that may change (not its id, number, params, reason, detail)."""
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Store a new attempt. The database allows one open attempt per run."""
+
+    def save_attempt(self, attempt: Attempt) -> None: ...
+
+    def add_rows(self, run_key: int, rows: Sequence[Row]) -> None: ...
+
+    def add_points(self, run_key: int, attempt: int, points: Iterable[tuple[int, float]]) -> None:
+        """Store finite values of the sweep's metric: (k, value), k counting from 1 in each attempt."""
+
+    def add_decision(self, decision: Decision) -> None: ...
+
+    def add_event(self, event: Event) -> None: ...
+
+    def save_agent(self, agent: Agent) -> None:
+        """Insert or update by id."""
+
+    def set_cursor(self, source: str, position: str) -> None: ...
+
+
+class Store(Protocol):
+    """Reads, each seeing only what was committed; and the way to write."""
+
+    @property
+    def instance_id(self) -> str:
+        """8 characters that name this installation; made at the first opening."""
+        ...
+
+    def take_over(self) -> int:
+        """Become the only writer. The answer is this writer's epoch."""
+        ...
+
+    def transaction(self, epoch: int) -> AbstractContextManager[Transaction]:
+        """Raises `errors.Fenced` if a younger epoch exists. An exception inside rolls everything back."""
+        ...
+
+    def sweep(self, sweep_id: str) -> Sweep | None: ...
+
+    def sweeps(self, states: Iterable[SweepState] | None = None) -> list[Sweep]:
+        """Newest first."""
+        ...
+
+    def run(self, sweep_id: str, ref: str | int) -> Run | None:
+        """By id or number."""
+        ...
+
+    def runs(
+        self,
+        sweep_id: str,
+        *,
+        states: Iterable[RunState] | None = None,
+        sort: RunSort = "number",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """Runs without a value to sort by come last, whichever the direction; ties by number."""
+        ...
+
+    def count_runs(self, sweep_id: str) -> dict[RunState, int]:
+        """Every state, zero included."""
+        ...
+
+    def saved_steps(self, sweep_id: str) -> int:
+        """What early stopping saved: how many steps the stopped runs are short of the longest finished one."""
+        ...
+
+    def best_run(self, sweep: Sweep) -> Run | None:
+        """The run with the best objective among those that count (`RUN_SCORED`); the earlier one of equals."""
+        ...
+
+    def attempts(self, run_key: int) -> list[Attempt]: ...
+
+    def open_attempts(self, sweep_id: str) -> list[Attempt]: ...
+
+    def history(self, run_key: int, *, after_line: int = -1, limit: int | None = None) -> list[Row]:
+        """Rows of all attempts in order of `line`."""
+        ...
+
+    def curves(self, sweep_id: str) -> Mapping[str, list[float]]:
+        """Points of each run's present attempt, by run id; runs without any are missing."""
+        ...
+
+    def decisions(self, sweep_id: str, run_key: int | None = None, *, newest: int | None = None) -> list[Decision]:
+        """In the order in which they were made; with `newest`, only the last that many."""
+        ...
+
+    def events(
+        self, *, sweep_id: str | None = None, run_key: int | None = None, after_id: int = 0, limit: int = 1000
+    ) -> list[Event]: ...
+
+    def agents(self, sweep_id: str | None = None) -> list[Agent]: ...
+
+    def cursor(self, source: str) -> str:
+        """Where a source has been read to; "0" if never."""
+        ...
+
+    def close(self) -> None: ...

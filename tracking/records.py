@@ -1,0 +1,211 @@
+"""The nouns of the project, as plain frozen records. No SQL, no I/O.
+
+Times are seconds since 1970-01-01 UTC (`_at`). Text that explains (`reason`) is written for the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from sweepyard.plain import Params
+
+Goal: TypeAlias = Literal["minimize", "maximize"]
+Order: TypeAlias = Literal["stop", "kill"]
+"""What the controller wants of a running run: `stop` ends it early, `kill` ends it now."""
+
+
+class SweepState(StrEnum):
+    pending = "pending"
+    running = "running"
+    paused = "paused"
+    finishing = "finishing"
+    finished = "finished"
+    cancelled = "cancelled"
+
+
+class RunState(StrEnum):
+    pending = "pending"
+    running = "running"
+    finished = "finished"
+    stopped = "stopped"
+    failed = "failed"
+    crashed = "crashed"
+    killed = "killed"
+    preempted = "preempted"
+
+
+class AttemptState(StrEnum):
+    offered = "offered"
+    running = "running"
+    ended = "ended"
+    lost = "lost"
+    superseded = "superseded"
+
+
+class Outcome(StrEnum):
+    """How an agent says an attempt ended."""
+
+    finished = "finished"
+    stopped = "stopped"
+    failed = "failed"
+    killed = "killed"
+    preempted = "preempted"
+
+
+RUN_ENDED = frozenset({RunState.finished, RunState.stopped, RunState.failed, RunState.crashed, RunState.killed})
+RUN_SCORED = frozenset({RunState.finished, RunState.stopped})
+"""States in which a run's objective counts: for the best run and for the searcher."""
+SWEEP_ENDED = frozenset({SweepState.finished, SweepState.cancelled})
+ATTEMPT_OPEN = frozenset({AttemptState.offered, AttemptState.running})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """The metric that a sweep optimises. Larger is better only if `goal` is `maximize`."""
+
+    name: str
+    goal: Goal = "minimize"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether `a` beats `b`."""
+        return a > b if self.goal == "maximize" else a < b
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """One search. `spec` is the checked sweep file as plain JSON; it never changes."""
+
+    id: str
+    entity: str
+    project: str
+    name: str
+    spec: dict[str, Any]
+    seed: int
+    state: SweepState = SweepState.pending
+    reason: str = ""
+    created_at: float = 0.0
+    ended_at: float | None = None
+
+    @property
+    def objective(self) -> Objective | None:
+        """The sweep's metric, None if it has none."""
+        metric = self.spec.get("metric")
+        return Objective(name=metric["name"], goal=metric["goal"]) if metric else None
+
+    @property
+    def run_cap(self) -> int | None:
+        """The most runs that the sweep may create."""
+        return self.spec.get("run_cap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One parameter point, executed in one or more attempts.
+
+    `key` is the store's own row number, never shown. `params` is what was proposed and never changes;
+    `config` is what the user's code added. `objective` is the best finite value of the sweep's metric
+    in the present attempt, `steps` how many finite values of it there are.
+    """
+
+    id: str
+    sweep_id: str
+    number: int
+    params: Params
+    reason: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    key: int = 0
+    name: str = ""
+    state: RunState = RunState.pending
+    state_reason: str = ""
+    attempt: int = 1
+    order: Order | None = None
+    order_reason: str = ""
+    objective: float | None = None
+    steps: int = 0
+    lines: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a run by one agent. `seq` is the last report taken in (0: none)."""
+
+    run_key: int
+    n: int
+    state: AttemptState = AttemptState.offered
+    agent_id: str = ""
+    offered_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    seq: int = 0
+    reason: str = ""
+    tail: str = ""
+    """The last lines that the run printed, its traceback among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One committed row of a run's history. `line` counts from 0 over all attempts."""
+
+    line: int
+    attempt: int
+    step: int
+    runtime_s: float
+    logged_at: float
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a scheduler decided about a run when a report arrived, and why."""
+
+    run_key: int
+    attempt: int
+    action: Literal["continue", "stop"]
+    rule: str
+    reason: str
+    rung: int
+    value: float
+    threshold: float | None
+    peers: int
+    decided_at: float
+    run_number: int | None = None
+    """Filled in by the store's answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact in the story of a sweep, run or agent. `id` grows; 0: not stored yet."""
+
+    sweep_id: str
+    kind: str
+    text: str
+    at: float
+    id: int = 0
+    run_key: int | None = None
+    run_number: int | None = None
+    attempt: int | None = None
+    agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A process that executes attempts for one sweep."""
+
+    id: str
+    sweep_id: str
+    host: str
+    pid: int
+    version: str
+    first_seen_at: float
+    last_seen_at: float
+    state: Literal["active", "lost", "left"] = "active"

@@ -1,0 +1,228 @@
+"""The tracking store in SQL: SQLite by default, PostgreSQL by URL. The contract is `port.Store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, func, nulls_last, select, update
+
+from sweepyard.errors import Fenced
+from sweepyard.tracking.database import Database, connect
+from sweepyard.tracking.migrations import migrate
+from sweepyard.tracking.port import RunSort
+from sweepyard.tracking.records import (
+    ATTEMPT_OPEN,
+    RUN_SCORED,
+    Agent,
+    Attempt,
+    Decision,
+    Event,
+    Row,
+    Run,
+    RunState,
+    Sweep,
+    SweepState,
+)
+from sweepyard.tracking.schema import (
+    agents,
+    attempts,
+    cursors,
+    decisions,
+    events,
+    history,
+    meta,
+    points,
+    projects,
+    runs,
+    sweeps,
+)
+from sweepyard.tracking.transaction import SqlTransaction
+
+Record = TypeVar("Record", Sweep, Run, Attempt, Row, Decision, Event, Agent)
+
+SWEEPS = select(
+    projects.c.entity,
+    projects.c.name.label("project"),
+    *(column for column in sweeps.c if column.name not in ("key", "project_key")),
+).join_from(sweeps, projects, projects.c.key == sweeps.c.project_key)
+RUNS = select(*(column for column in runs.c if column.name != "project_key"))
+ATTEMPTS = select(*attempts.c).join_from(attempts, runs, runs.c.key == attempts.c.run_key)
+ROWS = select(*(column for column in history.c if column.name != "run_key"))
+DECISIONS = select(
+    *(column for column in decisions.c if column.name != "id"), runs.c.number.label("run_number")
+).join_from(decisions, runs, runs.c.key == decisions.c.run_key)
+EVENTS = select(*events.c, runs.c.number.label("run_number")).join_from(
+    events, runs, runs.c.key == events.c.run_key, isouter=True
+)
+EPOCH = select(meta.c.epoch).with_for_update()
+
+
+def open_store(url: str) -> SqlStore:
+    """Open the store at `url`, and make or migrate its tables where that is due.
+
+    `url`: `sqlite:////path/to/file.db` (its directory is made) or `postgresql://user:password@host/database`.
+
+    Raises:
+        UserError: not a store's URL, or a newer sweepyard has written the store.
+        Unavailable: the database cannot be reached or used.
+    """
+    database = connect(url)
+    try:
+        migrate(database)
+        return SqlStore(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+class SqlStore:
+    """`port.Store` on a database whose tables are there: see `open_store`. Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._instance_id = str(self._scalar(select(meta.c.instance_id)))
+
+    @property
+    def instance_id(self) -> str:
+        return self._instance_id
+
+    def take_over(self) -> int:
+        with self._database.writing() as connection:
+            raised = update(meta).values(epoch=meta.c.epoch + 1).returning(meta.c.epoch)
+            return int(connection.execute(raised).scalar_one())
+
+    @contextmanager
+    def transaction(self, epoch: int) -> Iterator[SqlTransaction]:
+        """Raises:
+        Fenced: a younger epoch exists.
+        IllegalTransition: the database refuses a write of the transaction.
+        Unavailable: the database cannot be reached or used.
+        """
+        with self._database.writing() as connection:
+            present = connection.execute(EPOCH).scalar_one()
+            if present != epoch:
+                raise Fenced(
+                    f"Another controller has taken over the store {self._database.name} "
+                    f"(its epoch is {present}, ours was {epoch}). This one must end."
+                )
+            yield SqlTransaction(connection)
+
+    def sweep(self, sweep_id: str) -> Sweep | None:
+        return self._first(Sweep, SWEEPS.where(sweeps.c.id == sweep_id))
+
+    def sweeps(self, states: Iterable[SweepState] | None = None) -> list[Sweep]:
+        chosen = SWEEPS if states is None else SWEEPS.where(sweeps.c.state.in_(list(states)))
+        return self._all(Sweep, chosen.order_by(sweeps.c.key.desc()))
+
+    def run(self, sweep_id: str, ref: str | int) -> Run | None:
+        named = runs.c.number == ref if isinstance(ref, int) else runs.c.id == ref
+        return self._first(Run, RUNS.where(runs.c.sweep_id == sweep_id, named))
+
+    def runs(
+        self,
+        sweep_id: str,
+        *,
+        states: Iterable[RunState] | None = None,
+        sort: RunSort = "number",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[Run]:
+        chosen = RUNS.where(runs.c.sweep_id == sweep_id)
+        if states is not None:
+            chosen = chosen.where(runs.c.state.in_(list(states)))
+        ordered = chosen.order_by(*_order(runs.c[sort], descending))
+        return self._all(Run, ordered.offset(offset or None).limit(limit))
+
+    def count_runs(self, sweep_id: str) -> dict[RunState, int]:
+        counted = select(runs.c.state, func.count()).where(runs.c.sweep_id == sweep_id).group_by(runs.c.state)
+        with self._database.reading() as connection:
+            return dict.fromkeys(RunState, 0) | dict(connection.execute(counted).all())
+
+    def saved_steps(self, sweep_id: str) -> int:
+        stopped = (runs.c.sweep_id == sweep_id, runs.c.state == RunState.stopped)
+        finished = (runs.c.sweep_id == sweep_id, runs.c.state == RunState.finished)
+        longest = self._scalar(select(func.max(runs.c.steps)).where(*finished)) or 0
+        short = select(func.sum(longest - runs.c.steps)).where(*stopped, runs.c.steps < longest)
+        return int(self._scalar(short) or 0)
+
+    def best_run(self, sweep: Sweep) -> Run | None:
+        if sweep.objective is None:
+            return None
+        scored = RUNS.where(
+            runs.c.sweep_id == sweep.id, runs.c.state.in_(list(RUN_SCORED)), runs.c.objective.is_not(None)
+        )
+        best_first = _order(runs.c.objective, descending=sweep.objective.goal == "maximize")
+        return self._first(Run, scored.order_by(*best_first))
+
+    def attempts(self, run_key: int) -> list[Attempt]:
+        return self._all(Attempt, ATTEMPTS.where(attempts.c.run_key == run_key).order_by(attempts.c.n))
+
+    def open_attempts(self, sweep_id: str) -> list[Attempt]:
+        still_open = ATTEMPTS.where(runs.c.sweep_id == sweep_id, attempts.c.state.in_(list(ATTEMPT_OPEN)))
+        return self._all(Attempt, still_open.order_by(runs.c.number))
+
+    def history(self, run_key: int, *, after_line: int = -1, limit: int | None = None) -> list[Row]:
+        newer = ROWS.where(history.c.run_key == run_key, history.c.line > after_line)
+        return self._all(Row, newer.order_by(history.c.line).limit(limit))
+
+    def curves(self, sweep_id: str) -> Mapping[str, list[float]]:
+        present = (runs.c.key == points.c.run_key) & (runs.c.attempt == points.c.attempt)
+        chosen = (
+            select(runs.c.id, points.c.value)
+            .join_from(runs, points, present)
+            .where(runs.c.sweep_id == sweep_id)
+            .order_by(runs.c.number, points.c.k)
+        )
+        with self._database.reading() as connection:
+            by_run = groupby(connection.execute(chosen), key=itemgetter(0))
+            return {run_id: [value for _, value in curve] for run_id, curve in by_run}
+
+    def decisions(self, sweep_id: str, run_key: int | None = None, *, newest: int | None = None) -> list[Decision]:
+        chosen = DECISIONS.where(runs.c.sweep_id == sweep_id)
+        if run_key is not None:
+            chosen = chosen.where(decisions.c.run_key == run_key)
+        return self._all(Decision, chosen.order_by(decisions.c.id.desc()).limit(newest))[::-1]
+
+    def events(
+        self, *, sweep_id: str | None = None, run_key: int | None = None, after_id: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        chosen = EVENTS.where(events.c.id > after_id)
+        if sweep_id is not None:
+            chosen = chosen.where(events.c.sweep_id == sweep_id)
+        if run_key is not None:
+            chosen = chosen.where(events.c.run_key == run_key)
+        return self._all(Event, chosen.order_by(events.c.id).limit(limit))
+
+    def agents(self, sweep_id: str | None = None) -> list[Agent]:
+        chosen = select(*agents.c).order_by(agents.c.first_seen_at, agents.c.id)
+        return self._all(Agent, chosen if sweep_id is None else chosen.where(agents.c.sweep_id == sweep_id))
+
+    def cursor(self, source: str) -> str:
+        return self._scalar(select(cursors.c.position).where(cursors.c.source == source)) or "0"
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _all(self, record: type[Record], chosen: Select[Any]) -> list[Record]:
+        with self._database.reading() as connection:
+            result = connection.execute(chosen)
+            fields = list(result.keys())
+            return [record(**dict(zip(fields, row, strict=True))) for row in result]
+
+    def _first(self, record: type[Record], chosen: Select[Any]) -> Record | None:
+        found = self._all(record, chosen.limit(1))
+        return found[0] if found else None
+
+    def _scalar(self, chosen: Select[tuple[Any]]) -> Any:
+        with self._database.reading() as connection:
+            return connection.execute(chosen).scalar()
+
+
+def _order(column: ColumnElement[Any], descending: bool) -> tuple[ColumnElement[Any], ...]:
+    """Missing values last, ties by number."""
+    return nulls_last(column.desc() if descending else column.asc()), runs.c.number.asc()
