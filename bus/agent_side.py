@@ -1,0 +1,90 @@
+"""The agent's side of the bus on Redis."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
+
+import redis
+
+from sweepyard.bus import offers
+from sweepyard.bus.connection import connect, reachable
+from sweepyard.bus.keys import Keys
+from sweepyard.bus.wire import AttemptOrder, Control, Message, Offer, Presence
+from sweepyard.errors import Unavailable
+
+OUTAGE_PAUSE_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class RedisAgentBus:
+    """`port.AgentBus` on Redis: rq for offers, one pipeline for everything else."""
+
+    def __init__(self, redis_url: str, prefix: str, agent_id: str) -> None:
+        self._url = redis_url
+        self._keys = Keys(prefix)
+        self._agent_id = agent_id
+        self._client = connect(redis_url)
+        self._hints = connect(redis_url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self._read: set[str] = set()
+
+    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event) -> None:
+        logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
+        while not leave.is_set():
+            try:
+                client = redis.Redis.from_url(self._url)
+                queue = offers.open_queue(client, self._keys, sweep_id)
+                offers.OfferWorker(queue, self._agent_id, take, leave).work(logging_level="CRITICAL")
+            except (redis.RedisError, OSError, ValueError) as error:
+                # ValueError: rq still knows a worker of this name from before the outage.
+                log.debug("offers interrupted: %s", error)
+            leave.wait(0 if leave.is_set() else OUTAGE_PAUSE_S)
+
+    def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
+        mine = self._keys.agent(self._agent_id)
+        stale = [field for field in self._read if field.partition(":")[2] not in presence.running]
+        with reachable(self._client), self._client.pipeline(transaction=True) as pipeline:
+            for message in messages:
+                pipeline.xadd(self._keys.reports, {"m": message.model_dump_json()})
+            pipeline.hset(self._keys.presence, self._agent_id, presence.model_dump_json())
+            if stale:
+                # In the transaction that reads them once more, so that no newer word is lost unread.
+                pipeline.hgetall(mine)
+                pipeline.hdel(mine, *stale)
+                *_, fields, _ = pipeline.execute()
+            else:
+                pipeline.hgetall(mine)
+                *_, fields = pipeline.execute()
+        self._read = {field for field in fields if ":" in field} - set(stale)
+        return read_control(fields)
+
+    def wait_for_hint(self, timeout_s: float) -> bool:
+        try:
+            if not self._hints.subscribed:
+                self._hints.subscribe(self._keys.hint(self._agent_id))
+            return self._hints.get_message(timeout=timeout_s) is not None
+        except (redis.RedisError, OSError) as error:
+            raise Unavailable(f"Redis does not answer: {error}") from error
+
+    def leave(self, message: Message) -> None:
+        with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.xadd(self._keys.reports, {"m": message.model_dump_json()})
+            pipeline.hdel(self._keys.presence, self._agent_id)
+            pipeline.delete(self._keys.agent(self._agent_id), f"rq:worker:{self._agent_id}")
+            pipeline.srem("rq:workers", f"rq:worker:{self._agent_id}")
+            pipeline.execute()
+
+
+def read_control(fields: Mapping[str, str]) -> Control:
+    """The controller's word, as `controller_side` writes it: one hash field per fact."""
+    acks: dict[str, int] = {}
+    orders: dict[str, AttemptOrder] = {}
+    for field, value in fields.items():
+        kind, _, ref = field.partition(":")
+        if kind == "ack":
+            acks[ref] = int(value)
+        elif kind == "order":
+            orders[ref] = AttemptOrder.model_validate_json(value)
+    return Control(acks=acks, orders=orders, exit=fields.get("exit"))

@@ -1,0 +1,59 @@
+"""Connections to Redis, and what its errors mean to us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sweepyard.errors import Unavailable, UserError
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 5.0
+
+
+def connect(url: str, *, wait_s: float = 0.0) -> redis.Redis:
+    """A lazy client with text answers. `wait_s`: how long its blocking commands may wait in addition.
+
+    A dropped connection is dialled again once; longer outages surface as `redis.RedisError`.
+
+    Raises:
+        UserError: the URL is not one of Redis.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=ANSWER_TIMEOUT_S + wait_s,
+            retry=Retry(NoBackoff(), 1),
+        )
+    except ValueError as error:
+        raise UserError(
+            f"'{url}' is not a Redis URL ({error}). It should look like redis://host:6379/0."
+        ) from None
+
+
+@contextmanager
+def reachable(client: redis.Redis) -> Iterator[None]:
+    """Turn Redis' errors into `Unavailable`, without the password of the URL."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise Unavailable(f"Redis at {address_of(client)} does not answer: {error}") from error
+
+
+def address_of(client: redis.Redis) -> str:
+    """Where a client connects to, fit for a message."""
+    options = client.connection_pool.connection_kwargs
+    return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+
+def without_password(url: str) -> str:
+    """A Redis URL fit for a message."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")

@@ -1,0 +1,99 @@
+"""The controller's side of the bus on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import redis
+from pydantic import ValidationError
+
+from sweepyard.bus import offers
+from sweepyard.bus.connection import connect, reachable
+from sweepyard.bus.keys import Keys
+from sweepyard.bus.wire import MESSAGE, AttemptOrder, AttemptRef, Message, Offer, Presence
+
+READ_AT_ONCE = 500
+AGENT_HASH_TTL_S = 24 * 3600
+
+
+class RedisControllerBus:
+    """`port.ControllerBus` on Redis. `read` may run in a thread of its own."""
+
+    def __init__(self, redis_url: str, prefix: str) -> None:
+        self._keys = Keys(prefix)
+        self._client = connect(redis_url)
+        self._reader = connect(redis_url, wait_s=10)
+        self._rq_client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
+
+    def offer(self, offer: Offer) -> None:
+        with reachable(self._client):
+            offers.put(self._queue(offer.sweep), offer)
+
+    def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
+        with reachable(self._client):
+            offers.remove(self._queue(sweep_id), refs)
+
+    def waiting(self, sweep_id: str) -> set[AttemptRef]:
+        with reachable(self._client):
+            return offers.waiting(self._queue(sweep_id))
+
+    def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
+        with reachable(self._client):
+            answer = self._reader.xread({self._keys.reports: after}, READ_AT_ONCE, int(timeout_s * 1000))
+        entries = cast("list[tuple[str, list[tuple[str, dict[str, str]]]]]", answer or [])
+        return [(at, _parse(fields)) for _, rows in entries for at, fields in rows]
+
+    def forget(self, upto: str) -> None:
+        milliseconds, _, counter = upto.partition("-")
+        with reachable(self._client):
+            self._client.xtrim(
+                self._keys.reports, minid=f"{milliseconds}-{int(counter or 0) + 1}", approximate=True
+            )
+
+    def presence(self) -> Mapping[str, Presence]:
+        with reachable(self._client):
+            fields = cast("dict[str, str]", self._client.hgetall(self._keys.presence))
+        found = {agent_id: _parse({"m": text}) for agent_id, text in fields.items()}
+        return {agent_id: word for agent_id, word in found.items() if isinstance(word, Presence)}
+
+    def remove_presence(self, agent_id: str) -> None:
+        with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hdel(self._keys.presence, agent_id)
+            pipeline.delete(self._keys.agent(agent_id))
+            pipeline.execute()
+
+    def tell(
+        self,
+        agent_id: str,
+        *,
+        acks: Mapping[AttemptRef, int] | None = None,
+        orders: Mapping[AttemptRef, AttemptOrder] | None = None,
+        exit_reason: str | None = None,
+    ) -> None:
+        fields: dict[Any, Any] = {f"ack:{ref}": seq for ref, seq in (acks or {}).items()}
+        fields |= {f"order:{ref}": order.model_dump_json() for ref, order in (orders or {}).items()}
+        if exit_reason is not None:
+            fields["exit"] = exit_reason
+        key = self._keys.agent(agent_id)
+        with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
+            if fields:
+                pipeline.hset(key, mapping=fields)
+                pipeline.expire(key, AGENT_HASH_TTL_S)
+            if orders or exit_reason is not None:
+                pipeline.publish(self._keys.hint(agent_id), "look")
+            pipeline.execute()
+
+    def intact(self) -> bool:
+        with reachable(self._client):
+            return self._client.set(self._keys.mark, "here", nx=True, get=True) is not None
+
+    def _queue(self, sweep_id: str) -> Any:
+        return offers.open_queue(self._rq_client, self._keys, sweep_id)
+
+
+def _parse(fields: Mapping[str, str]) -> Message | None:
+    try:
+        return MESSAGE.validate_json(fields["m"])
+    except (ValidationError, KeyError):
+        return None

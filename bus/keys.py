@@ -1,0 +1,44 @@
+"""The only place that knows the names of our keys in Redis. rq's own keys begin with `rq:`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names of one installation. `prefix` holds its instance id, so that two never meet.
+
+    | key | type | what |
+    | --- | --- | --- |
+    | `<prefix>:reports` | stream | messages of agents, trimmed once the store has them |
+    | `<prefix>:presence` | hash | agent id -> its last `Presence` |
+    | `<prefix>:mark` | string | is gone when Redis has forgotten everything |
+    | `<prefix>:agent:<id>` | hash | what the controller has to say to one agent |
+    | `<prefix>:hint:<id>` | channel | "look at your hash now" |
+    | `rq:queue:<prefix>-<sweep>` | list (rq's) | offers of one sweep |
+    """
+
+    prefix: str
+
+    @property
+    def reports(self) -> str:
+        return f"{self.prefix}:reports"
+
+    @property
+    def presence(self) -> str:
+        return f"{self.prefix}:presence"
+
+    @property
+    def mark(self) -> str:
+        return f"{self.prefix}:mark"
+
+    def agent(self, agent_id: str) -> str:
+        return f"{self.prefix}:agent:{agent_id}"
+
+    def hint(self, agent_id: str) -> str:
+        return f"{self.prefix}:hint:{agent_id}"
+
+    def queue(self, sweep_id: str) -> str:
+        """The name of the rq queue, without rq's prefix."""
+        return f"{self.prefix}-{sweep_id}"

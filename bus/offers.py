@@ -1,0 +1,137 @@
+"""Offers through rq, and nothing else through rq.
+
+rq resolves and calls whatever a message names, so whoever can write to Redis could run anything on every agent
+(`reliability.md`, R1). Our worker class never asks rq to perform a job: it recognises one name, reads the offer
+out of the JSON arguments, removes the job and hands the offer over. Everything else is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Any
+
+import redis
+from pydantic import ValidationError
+from rq import Queue, SimpleWorker
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from sweepyard.bus.keys import Keys
+from sweepyard.bus.wire import AttemptRef, Offer
+
+CALLABLE = "sweepyard.offer"
+"""The one name that an agent accepts. Nothing is behind it: offers are read, never called."""
+
+WORKER_TTL_S = 60
+"""rq's worker wakes this often (less 15 s) without any offer."""
+
+log = logging.getLogger(__name__)
+
+
+def open_queue(client: redis.Redis, keys: Keys, sweep_id: str) -> Queue:
+    """The sweep's queue. rq wants answers as bytes: `client` must not decode them."""
+    return Queue(keys.queue(sweep_id), connection=client, serializer=JSONSerializer)
+
+
+def put(queue: Queue, offer: Offer) -> None:
+    """Queue an offer once, however often this is called before someone takes it."""
+    try:
+        queue.enqueue_call(
+            CALLABLE,
+            args=(offer.model_dump(mode="json"),),
+            timeout=-1,
+            result_ttl=0,
+            failure_ttl=3600,
+            job_id=str(offer.ref),
+            description=f"run {offer.number}, attempt {offer.attempt}",
+            unique=True,
+        )
+    except DuplicateJobError:
+        if str(offer.ref) not in queue.get_job_ids():
+            # Only the job's hash survived (an agent died while taking it, or a tail of the log was cut off).
+            remove(queue, [offer.ref])
+            put(queue, offer)
+
+
+def remove(queue: Queue, refs: Sequence[AttemptRef]) -> None:
+    """Forget offers, wherever rq keeps them."""
+    with queue.connection.pipeline(transaction=False) as pipeline:
+        for ref in refs:
+            pipeline.lrem(queue.key, 0, str(ref))
+            pipeline.lrem(queue.intermediate_queue_key, 0, str(ref))
+            pipeline.delete(Job.key_for(str(ref)))
+        pipeline.execute()
+
+
+def waiting(queue: Queue) -> set[AttemptRef]:
+    """Offers in the queue. One that a worker is just fetching is not among them."""
+    return {AttemptRef.parse(job_id) for job_id in queue.get_job_ids()}
+
+
+def read_offer(job: Job) -> Offer | None:
+    """The offer in a job, None if it is none of ours or damaged."""
+    try:
+        if job.func_name != CALLABLE or job.kwargs or len(job.args) != 1:
+            return None
+        offer = Offer.model_validate(job.args[0])
+    except (ValidationError, ValueError, TypeError, KeyError, AttributeError, LookupError):
+        return None
+    except Exception:  # rq wraps what goes wrong while it reads a job in errors that differ by version
+        log.debug("unreadable job %s", job.id, exc_info=True)
+        return None
+    return offer if str(offer.ref) == job.id else None
+
+
+class OfferWorker(SimpleWorker):
+    """An rq worker that hands offers over and performs nothing.
+
+    Overrides as little as two majors of rq allow: `execute_job` is all that sees a job.
+    """
+
+    def __init__(self, queue: Queue, name: str, take: Callable[[Offer], bool], leave: Event) -> None:
+        super().__init__(
+            [queue],
+            name=name,
+            connection=queue.connection,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_S,
+            log_job_description=False,
+        )
+        self._take = take
+        self._leave = leave
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        offer = read_offer(job)
+        if offer is None:
+            log.warning("dropped job %s: it is not an offer of ours", job.id)
+        remove_id = self._remove_taken if offer is None or self._take(offer) else self._put_back
+        remove_id(job, queue)
+        if self._leave.is_set():
+            self._stop_requested = True
+
+    def _remove_taken(self, job: Job, queue: Queue) -> None:
+        with queue.connection.pipeline(transaction=False) as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
+            pipeline.delete(job.key)
+            pipeline.execute()
+
+    def _put_back(self, job: Job, queue: Queue) -> None:
+        with queue.connection.pipeline(transaction=True) as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
+            pipeline.lpush(queue.key, job.id)
+            pipeline.execute()
+
+    def _install_signal_handlers(self) -> None:
+        """Signals belong to the agent, and this runs in a thread."""
+
+    def subscribe(self) -> None:
+        """No remote commands: who may write to Redis must not be able to end agents through rq."""
+
+    def unsubscribe(self) -> None:
+        """Nothing was subscribed."""
+
+    def handle_job_failure(self, *args: Any, **kwargs: Any) -> None:
+        """Jobs are not performed, so none fails."""

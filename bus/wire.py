@@ -1,0 +1,153 @@
+"""What travels through Redis: JSON only, one version number, checked on arrival.
+
+An attempt's reports are numbered from 1 without gaps (`seq`): the controller takes each in once and in order,
+and the agent keeps it until it is acknowledged.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from sweepyard.tracking.records import Outcome
+
+WIRE_VERSION: Literal[1] = 1
+
+
+class AttemptRef(NamedTuple):
+    """Names one attempt of one run; printed as `r<run>-<attempt>` (also the rq job id)."""
+
+    run: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"r{self.run}-{self.attempt}"
+
+    @classmethod
+    def parse(cls, text: str) -> AttemptRef:
+        run, _, attempt = text.removeprefix("r").rpartition("-")
+        return cls(run, int(attempt))
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Offer(_Wire):
+    """May be taken by one agent: run this attempt."""
+
+    v: Literal[1] = WIRE_VERSION
+    sweep: str
+    run: str
+    number: int
+    attempt: int
+    name: str
+    params: dict[str, Any]
+
+    @property
+    def ref(self) -> AttemptRef:
+        return AttemptRef(self.run, self.attempt)
+
+
+class WireRow(NamedTuple):
+    """A committed history row as the training process logged it; `data` is plain."""
+
+    step: int
+    runtime_s: float
+    logged_at: float
+    data: dict[str, Any]
+
+
+class Started(_Wire):
+    kind: Literal["started"] = "started"
+    host: str
+    pid: int
+
+
+class Rows(_Wire):
+    """New rows, and changes of the user's config and summary (merged key by key)."""
+
+    kind: Literal["rows"] = "rows"
+    rows: list[WireRow] = []
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
+
+
+class Ended(_Wire):
+    """`reason`: one sentence; `tail`: the last lines that the run printed."""
+
+    kind: Literal["ended"] = "ended"
+    outcome: Outcome
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    tail: str = ""
+
+
+class Report(_Wire):
+    """The next numbered fact about an attempt."""
+
+    type: Literal["report"] = "report"
+    v: Literal[1] = WIRE_VERSION
+    sweep: str
+    run: str
+    attempt: int
+    agent: str
+    seq: int
+    body: Annotated[Started | Rows | Ended, Field(discriminator="kind")]
+
+    @property
+    def ref(self) -> AttemptRef:
+        return AttemptRef(self.run, self.attempt)
+
+
+class Presence(_Wire):
+    """An agent's word about itself. In the presence hash a changing `beat` means that it lives; in the
+    report stream it wakes the controller. `free`: slots that could start a run now."""
+
+    type: Literal["presence"] = "presence"
+    v: Literal[1] = WIRE_VERSION
+    sweep: str
+    agent: str
+    host: str
+    pid: int
+    version: str
+    beat: int
+    free: int
+    running: list[str] = []
+
+
+class Left(_Wire):
+    """An agent that ends on purpose."""
+
+    type: Literal["left"] = "left"
+    v: Literal[1] = WIRE_VERSION
+    sweep: str
+    agent: str
+    reason: str = ""
+
+
+Message: TypeAlias = Report | Presence | Left
+
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+class AttemptOrder(_Wire):
+    """What the controller wants of an attempt that an agent executes.
+
+    `stop`: end it early, report it `stopped`. `kill`: end it at once, report it `killed`. `drop`: it is not
+    yours any more; end it at once and report nothing further.
+    """
+
+    kind: Literal["stop", "kill", "drop"]
+    reason: str
+
+
+class Control(_Wire):
+    """Everything that the controller has to say to one agent, as state (never as a one-time message)."""
+
+    acks: dict[str, int] = {}
+    orders: dict[str, AttemptOrder] = {}
+    exit: str | None = None
+    """A reason to leave: no more work will come."""

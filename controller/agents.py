@@ -1,0 +1,90 @@
+"""Who is there: agents as the engine hears them, on its own monotonic clock.
+
+An agent lives as long as its beat changes. Clocks of machines are never compared, and while Redis itself is
+away nobody is declared lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweepyard.bus.port import ControllerBus
+from sweepyard.bus.wire import Presence, Report, Started
+
+
+@dataclass(slots=True)
+class Heard:
+    """What is known about one agent. `presence` is None until it has spoken to this controller."""
+
+    sweep_id: str
+    heard_at: float
+    presence: Presence | None = None
+    free: int = 0
+    left: str | None = None
+
+
+class Agents:
+    """All agents that this controller has heard of since it started."""
+
+    def __init__(self, lost_after_s: float) -> None:
+        self._lost_after_s = lost_after_s
+        self._known: dict[str, Heard] = {}
+        self.told_to_leave: set[str] = set()
+
+    def expect(self, agent_id: str, sweep_id: str, now: float) -> None:
+        """The store says that this agent executes something: wait for a sign of it."""
+        self._known.setdefault(agent_id, Heard(sweep_id, now))
+
+    def hear(self, presence: Presence, now: float) -> None:
+        """An agent's word; an older one than known changes nothing."""
+        heard = self._known.setdefault(presence.agent, Heard(presence.sweep, now))
+        if heard.presence is not None and presence.beat <= heard.presence.beat:
+            return
+        heard.presence, heard.free, heard.heard_at = presence, presence.free, now
+
+    def reported(self, report: Report, now: float) -> None:
+        """A report is a sign of life too; the first one of an attempt fills a slot."""
+        heard = self._known.setdefault(report.agent, Heard(report.sweep, now))
+        heard.heard_at = now
+        if isinstance(report.body, Started):
+            heard.free = max(0, heard.free - 1)
+
+    def leave(self, agent_id: str, reason: str) -> None:
+        if agent_id in self._known:
+            self._known[agent_id].left = reason or "it left"
+
+    def forgive(self, now: float) -> None:
+        """Nobody could have been heard: start waiting anew."""
+        for heard in self._known.values():
+            heard.heard_at = now
+
+    def free(self, sweep_id: str, now: float) -> int:
+        """Slots that live agents of the sweep could fill."""
+        return sum(
+            heard.free
+            for heard in self._known.values()
+            if heard.sweep_id == sweep_id and not self._why_lost(heard, now)
+        )
+
+    def present(self, sweep_id: str | None, now: float) -> bool:
+        """Whether any agent of the sweep (None: of any) is there."""
+        known = list(self._known.values())
+        return any(sweep_id in (None, h.sweep_id) and not self._why_lost(h, now) for h in known)
+
+    def lost(self, now: float) -> dict[str, str]:
+        """Agents that are not there any more, with the reason."""
+        found = {agent_id: self._why_lost(heard, now) for agent_id, heard in self._known.items()}
+        return {agent_id: f"agent {agent_id} {why}" for agent_id, why in found.items() if why}
+
+    def send_away(self, sweep_id: str, reason: str, bus: ControllerBus) -> None:
+        """Tell each agent of a sweep once that no more work will come."""
+        for agent_id, heard in self._known.items():
+            if heard.sweep_id == sweep_id and heard.left is None and agent_id not in self.told_to_leave:
+                bus.tell(agent_id, exit_reason=reason)
+                self.told_to_leave.add(agent_id)
+
+    def _why_lost(self, heard: Heard, now: float) -> str:
+        if heard.left is not None:
+            return f"left ({heard.left})"
+        silent_s = now - heard.heard_at
+        return f"was not heard for {silent_s:.0f} s" if silent_s > self._lost_after_s else ""

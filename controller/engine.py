@@ -1,0 +1,288 @@
+"""The engine: one thread that owns every write, around the reconciler's logic.
+
+Messages of agents, verbs of users and suggestions arrive in one inbox. A step takes what is there, writes it
+and all that follows from it in one transaction, and acts only then.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sweepyard.bus.port import ControllerBus
+from sweepyard.clock import Clock
+from sweepyard.controller import moves
+from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.proposals import Answer, Proposer
+from sweepyard.controller.reader import Batch, Reader
+from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
+from sweepyard.controller.spec import Spec
+from sweepyard.errors import Conflict, Fenced, IllegalTransition, NotFound, Unavailable, UserError
+from sweepyard.search.registry import METHODS
+from sweepyard.tracking.lifecycle import SweepEvent
+from sweepyard.tracking.port import Store, Transaction
+from sweepyard.tracking.records import Sweep
+
+MOST_AT_ONCE = 64
+TICK_S = 1.0
+FIRST_LOOK_S = 0.2
+PAUSE_AFTER_FAILURE_S = 0.5
+ANSWER_TIMEOUT_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Command:
+    """A user's verb: `work` runs in the engine's transaction, its result goes to the waiting caller."""
+
+    work: Callable[[Transaction, float], Sweep]
+    result: Future[Sweep] = field(default_factory=Future)
+
+
+Item: TypeAlias = Batch | Command | Answer
+
+
+class Engine:
+    """Runs in a thread of its own from `start` to `stop`. Verbs may be called from any thread."""
+
+    def __init__(
+        self, store: Store, bus: ControllerBus, clock: Clock, *, lost_after_s: float, proposal_deadline_s: float
+    ) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._epoch = store.take_over()
+        self._inbox: queue.Queue[Item] = queue.Queue(maxsize=100)
+        self._reconciler = Reconciler(store, bus, clock, lost_after_s=lost_after_s)
+        self._proposer = Proposer(self._inbox.put, deadline_s=proposal_deadline_s)
+        self._reader = Reader(bus, self._inbox.put, self._reconciler.redis_failed)
+        self._suspicious = False
+        # A first look only after what was said meanwhile has been heard: it may answer what else would be asked.
+        self._next_tick = clock.monotonic() + FIRST_LOOK_S
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.ended_by: BaseException | None = None
+
+    def start(self) -> None:
+        self._reconciler.load()
+        self._reader.seek(self._reconciler.position)
+        self._reader.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present step. Nothing is lost: the next engine plans from the store."""
+        self._stopping.set()
+        self._reader.stop()
+        self._thread.join(timeout=10)
+        self._proposer.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def has_agents(self) -> bool:
+        """Whether any agent is there."""
+        return self._reconciler.has_agents
+
+    # -- verbs: called by the API's threads -------------------------------------------------------------------
+
+    def create_sweep(self, spec: Spec) -> Sweep:
+        """Store a new sweep. Agents can join it from then on."""
+        sweep = Sweep(
+            id=moves.new_id(),
+            entity=spec.entity,
+            project=spec.project,
+            name=spec.name,
+            spec=spec.data,
+            seed=secrets.randbelow(2**32) if spec.seed is None else spec.seed,
+            created_at=self._clock.wall(),
+        )
+
+        def work(tx: Transaction, now: float) -> Sweep:
+            tx.add_sweep(sweep)
+            ledger = Ledger.new(sweep)
+            self._reconciler.add(ledger)
+            ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
+            return sweep
+
+        if METHODS[spec.method].costly:
+            self._proposer.warm()
+        return self._do(work)
+
+    def control(self, sweep_id: str, verb: str) -> Sweep:
+        """`pause`, `resume`, `stop` or `cancel` a sweep.
+
+        Raises:
+            NotFound, Conflict: there is no such sweep, or its state does not allow the verb.
+        """
+
+        def work(tx: Transaction, now: float) -> Sweep:
+            ledger = self._reconciler.ledger(sweep_id)
+            if ledger is None:
+                raise NotFound(f"There is no sweep '{sweep_id}' here. `sweepyard status` lists those that are.")
+            was = ledger.sweep
+            try:
+                _control(ledger, tx, verb, now)
+            except IllegalTransition:
+                why = f" ({was.reason})" if was.reason else ""
+                raise Conflict(f"Sweep {sweep_id} is {was.state}{why}: {verb} is not possible.") from None
+            return ledger.sweep
+
+        return self._do(work)
+
+    def health(self) -> dict[str, Any]:
+        trouble = self._reconciler.redis_trouble
+        return {
+            "status": "degraded" if trouble or not self.alive else "ok",
+            "redis": trouble or "ok",
+            "engine": "ok" if self.alive else f"ended: {self.ended_by}",
+            "instance": self._store.instance_id,
+            "epoch": self._epoch,
+        }
+
+    def _do(self, work: Callable[[Transaction, float], Sweep]) -> Sweep:
+        command = Command(work)
+        try:
+            self._inbox.put(command, timeout=ANSWER_TIMEOUT_S)
+            return command.result.result(timeout=ANSWER_TIMEOUT_S)
+        except (FutureTimeout, queue.Full):
+            raise Unavailable(
+                f"The controller is busy and did not answer within {ANSWER_TIMEOUT_S:g} s. Try again."
+            ) from None
+
+    # -- the engine's thread ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                for items in self._take_items():
+                    self._try_step(items)
+        except BaseException as error:
+            self.ended_by = error
+            log.error("the engine has ended: %s", error)
+
+    def _take_items(self) -> list[list[Item]]:
+        """What the inbox holds, for one step; after a failure each message for a step of its own."""
+        items: list[Item] = []
+        try:
+            items.append(self._inbox.get(timeout=max(0.001, self._next_tick - self._clock.monotonic())))
+            while len(items) < MOST_AT_ONCE:
+                items.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        if not self._suspicious or not items:
+            return [items]
+        self._suspicious = False
+        return [[single] for item in items for single in _singly(item)]
+
+    def _try_step(self, items: list[Item]) -> None:
+        try:
+            self._step(items)
+        except Fenced:
+            raise
+        except Exception as error:  # the engine must outlive whatever one step meets
+            if isinstance(error, Unavailable):
+                log.warning("%s", error)
+            else:
+                log.exception("a step failed")
+            _fail_commands(items, error)
+            self._recover(_culprit(items, error))
+            self._suspicious = not isinstance(error, Unavailable)
+
+    def _step(self, items: list[Item]) -> None:
+        if self._clock.monotonic() >= self._next_tick:
+            self._tick()
+        effects = Effects()
+        done: list[tuple[Command, Sweep]] = []
+        with self._store.transaction(self._epoch) as tx:
+            for item in items:
+                match item:
+                    case Batch(generation, messages):
+                        if generation == self._reader.generation:
+                            self._reconciler.take_messages(tx, messages, effects)
+                    case Answer():
+                        self._reconciler.take_answer(tx, item)
+                    case Command():
+                        done += self._obey(tx, item)
+            self._reconciler.plan(tx, effects)
+        for command, sweep in done:
+            command.result.set_result(sweep)
+        self._reconciler.act(effects, self._proposer.ask)
+
+    def _obey(self, tx: Transaction, command: Command) -> list[tuple[Command, Sweep]]:
+        try:
+            return [(command, command.work(tx, self._clock.wall()))]
+        except UserError as error:
+            command.result.set_exception(error)
+            return []
+
+    def _tick(self) -> None:
+        self._next_tick = self._clock.monotonic() + TICK_S
+        if not self._reconciler.look_around():
+            self._reader.seek("0")
+        try:
+            self._bus.forget(self._reconciler.position)
+        except Unavailable as error:
+            self._reconciler.redis_failed(str(error))
+
+    def _recover(self, culprit: str | None) -> None:
+        """Nothing of the failed step was written. Forget what memory may hold of it, and read everything again.
+
+        `culprit`: the position of a message that fails on its own. It is passed over, so that one bad report
+        never holds up everybody else's.
+        """
+        while not self._stopping.wait(PAUSE_AFTER_FAILURE_S):
+            try:
+                if culprit is not None:
+                    log.error("passed over the message at %s", culprit)
+                    with self._store.transaction(self._epoch) as tx:
+                        tx.set_cursor(CURSOR, culprit)
+                self._reconciler.load()
+                self._reader.seek(self._reconciler.position)
+                return
+            except Unavailable as still:
+                log.warning("%s", still)
+
+
+def _control(ledger: Ledger, tx: Transaction, verb: str, now: float) -> None:
+    event = {
+        "pause": SweepEvent.pause,
+        "resume": SweepEvent.resume,
+        "stop": SweepEvent.finish,
+        "cancel": SweepEvent.cancel,
+    }[verb]
+    moves.move_sweep(ledger, tx, event, f"{verb} by the user", now)
+    if verb == "stop":
+        for run, _ in ledger.offered:
+            moves.order(ledger, tx, run, "kill", "the sweep was stopped before this run started", now)
+    elif verb == "cancel":
+        for run in ledger.open_runs:
+            moves.order(ledger, tx, run, "kill", "the sweep was cancelled", now)
+
+
+def _singly(item: Item) -> list[Item]:
+    if isinstance(item, Batch):
+        return [Batch(item.generation, [message]) for message in item.messages]
+    return [item]
+
+
+def _culprit(items: list[Item], error: Exception) -> str | None:
+    match items:
+        case [Batch(messages=[(position, _)])] if not isinstance(error, Unavailable):
+            return position
+    return None
+
+
+def _fail_commands(items: list[Item], error: Exception) -> None:
+    for item in items:
+        if isinstance(item, Command) and not item.result.done():
+            item.result.set_exception(Unavailable(f"The controller could not do it: {error}"))

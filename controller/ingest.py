@@ -1,0 +1,144 @@
+"""Taking one report in: rows, run state and scheduler decision, all in the caller's transaction.
+
+Exactly once in effect: an attempt's reports are numbered, `attempt.seq` is the last one taken in, and it is
+stored with the rows. A duplicate changes nothing and is acknowledged again; a gap changes nothing and is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireRow
+from sweepyard.controller import moves
+from sweepyard.controller.ledger import Ledger
+from sweepyard.plain import finite
+from sweepyard.tracking.port import Transaction
+from sweepyard.tracking.records import AttemptState, Decision, Row, Run, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the agent gets to read: the last report that is safe with us, and what we want of the attempt."""
+
+    ack: int | None = None
+    order: AttemptOrder | None = None
+
+
+def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Reply:
+    """Take a report in, or say why it is none of the sender's business any more."""
+    run = ledger.runs.get(report.run)
+    refusal = f"run {report.run} is not known here" if run is None else _refusal(ledger, run, report)
+    if run is None or refusal:
+        return Reply(order=AttemptOrder(kind="drop", reason=refusal or ""))
+    attempt = ledger.attempts[run.id]
+    if report.seq != attempt.seq + 1:
+        return Reply(attempt.seq, standing_order(run))
+    ledger.save_attempt(tx, run, attempt, seq=report.seq)
+    match report.body:
+        case Started() as body:
+            run = moves.start(
+                ledger, tx, run, agent_id=report.agent, where=f"{body.host} (pid {body.pid})", now=now
+            )
+        case Rows() as body:
+            run = _take_rows(ledger, tx, run, body, now)
+        case Ended() as body:
+            ending = moves.Ending(
+                outcome=body.outcome,
+                reason=body.reason,
+                exit_code=body.exit_code,
+                signal=body.signal,
+                tail=body.tail,
+            )
+            run = moves.end(ledger, tx, run, ending, now)
+    return Reply(report.seq, standing_order(run))
+
+
+def standing_order(run: Run) -> AttemptOrder | None:
+    """What we want of a running run, if anything."""
+    if run.order is None or run.state is not RunState.running:
+        return None
+    return AttemptOrder(kind=run.order, reason=run.order_reason)
+
+
+def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
+    attempt = ledger.attempts.get(run.id)
+    if report.attempt < run.attempt:
+        return f"attempt {report.attempt} of run {run.number} was superseded by attempt {run.attempt}"
+    if attempt is None or report.attempt > run.attempt:
+        return f"run {run.number} has ended ({run.state}: {run.state_reason})"
+    if attempt.agent_id and attempt.agent_id != report.agent:
+        return f"attempt {report.attempt} of run {run.number} is executed by agent {attempt.agent_id}"
+    if attempt.state in (AttemptState.lost, AttemptState.superseded):
+        return f"attempt {report.attempt} of run {run.number} is {attempt.state}: {attempt.reason}"
+    if attempt.state is AttemptState.offered and not isinstance(report.body, Started):
+        # The controller knows nothing of this agent's start: it was lost with Redis. It will be sent again.
+        return None if report.seq > 1 else f"run {run.number} has not started"
+    return None
+
+
+def _take_rows(ledger: Ledger, tx: Transaction, run: Run, body: Rows, now: float) -> Run:
+    rows = [_row(run, i, row) for i, row in enumerate(body.rows)]
+    tx.add_rows(run.key, rows)
+    summary = dict(run.summary)
+    for row in rows:
+        summary |= row.data
+    run = replace(
+        run, lines=run.lines + len(rows), summary=summary | body.summary, config=run.config | body.config
+    )
+    run = _take_points(ledger, tx, run, rows, now)
+    return ledger.save_run(tx, run)
+
+
+def _row(run: Run, index: int, row: WireRow) -> Row:
+    return Row(
+        line=run.lines + index,
+        attempt=run.attempt,
+        step=row.step,
+        runtime_s=row.runtime_s,
+        logged_at=row.logged_at,
+        data=row.data,
+    )
+
+
+def _take_points(ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now: float) -> Run:
+    """Lengthen the run's curve value by value, and judge it at each: a batch must not hide a rung."""
+    objective = ledger.sweep.objective
+    if objective is None:
+        return run
+    curve = ledger.curves.setdefault(run.id, [])
+    points = []
+    for row in rows:
+        value = finite(row.data.get(objective.name))
+        if value is None:
+            continue
+        curve.append(value)
+        points.append((len(curve), value))
+        best = value if run.objective is None or objective.better(value, run.objective) else run.objective
+        run = replace(run, objective=best, steps=len(curve))
+        run = _judge(ledger, tx, run, now)
+    if points:
+        tx.add_points(run.key, run.attempt, points)
+    return run
+
+
+def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
+    if ledger.scheduler is None or run.order is not None:
+        return run
+    verdict = ledger.scheduler.judge(run.id, ledger.curves)
+    if verdict is None:
+        return run
+    tx.add_decision(
+        Decision(
+            run_key=run.key,
+            attempt=run.attempt,
+            action=verdict.action,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            rung=verdict.rung,
+            value=verdict.value,
+            threshold=verdict.threshold,
+            peers=verdict.peers,
+            decided_at=now,
+        )
+    )
+    return moves.order(ledger, tx, run, "stop", verdict.reason, now) if verdict.action == "stop" else run

@@ -1,0 +1,135 @@
+"""What the engine knows about a sweep, in memory: a mirror of the store, never ahead of a failed commit.
+
+Only the engine thread touches it. Whatever goes wrong in a transaction, the ledger is thrown away and read
+again: the store is the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sweepyard.plain import Params
+from sweepyard.schedulers.port import Scheduler
+from sweepyard.schedulers.registry import make_scheduler
+from sweepyard.search.port import Observation
+from sweepyard.tracking.port import Store, Transaction
+from sweepyard.tracking.records import (
+    ATTEMPT_OPEN,
+    RUN_ENDED,
+    RUN_SCORED,
+    Attempt,
+    AttemptState,
+    Event,
+    Run,
+    Sweep,
+)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One sweep with all its runs, the present attempt of each, and their curves."""
+
+    sweep: Sweep
+    scheduler: Scheduler | None
+    runs: dict[str, Run] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    """The open attempt of each run that has one, by run id; and those that ended while we watched."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    exhausted: bool = False
+    """The searcher has nothing more to suggest."""
+    ordered: set[str] = field(default_factory=set)
+    """Runs whose order its agent has been told since this ledger was read."""
+    _open: dict[str, Run] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, sweep: Sweep) -> Ledger:
+        """The ledger of a sweep without runs."""
+        rule = sweep.spec.get("early_terminate")
+        return cls(sweep, make_scheduler(rule, sweep.objective) if rule and sweep.objective else None)
+
+    @classmethod
+    def read(cls, store: Store, sweep: Sweep) -> Ledger:
+        """The ledger as the store has it."""
+        ledger = cls.new(sweep)
+        for run in store.runs(sweep.id):
+            ledger.put(run)
+        by_key = {run.key: run.id for run in ledger.runs.values()}
+        ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in store.open_attempts(sweep.id)}
+        ledger.curves = {run_id: list(values) for run_id, values in store.curves(sweep.id).items()}
+        return ledger
+
+    @property
+    def open_runs(self) -> list[Run]:
+        """Runs that have not ended, in order of their numbers."""
+        return list(self._open.values())
+
+    @property
+    def open_attempts(self) -> list[tuple[Run, Attempt]]:
+        return [
+            (run, attempt)
+            for run in self.open_runs
+            if (attempt := self.attempts.get(run.id)) is not None and attempt.state in ATTEMPT_OPEN
+        ]
+
+    @property
+    def offered(self) -> list[tuple[Run, Attempt]]:
+        """Open attempts that no agent has started."""
+        return [pair for pair in self.open_attempts if pair[1].state is AttemptState.offered]
+
+    def history(self) -> list[Observation]:
+        """What a searcher may know: ended runs in the order in which they ended."""
+        ended = [run for run in self.runs.values() if run.state in RUN_ENDED]
+        ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
+        return [
+            Observation(
+                number=run.number,
+                params=run.params,
+                value=run.objective if run.state in RUN_SCORED else None,
+            )
+            for run in ended
+        ]
+
+    def pending(self) -> list[Params]:
+        return [run.params for run in self.open_runs]
+
+    def best(self) -> Run | None:
+        """The run with the best objective among those that count; the earlier one of equals."""
+        objective = self.sweep.objective
+        best: Run | None = None
+        for run in self.runs.values():
+            if objective is None or run.objective is None or run.state not in RUN_SCORED:
+                continue
+            if best is None or best.objective is None or objective.better(run.objective, best.objective):
+                best = run
+        return best
+
+    def put(self, run: Run) -> None:
+        """Hold `run` in its newest form."""
+        self.runs[run.id] = run
+        if run.state in RUN_ENDED:
+            self._open.pop(run.id, None)
+        else:
+            self._open[run.id] = run
+
+    def save_sweep(self, tx: Transaction, **changes: Any) -> None:
+        self.sweep = replace(self.sweep, **changes)
+        tx.save_sweep(self.sweep)
+
+    def save_run(self, tx: Transaction, run: Run, **changes: Any) -> Run:
+        run = replace(run, **changes)
+        self.put(run)
+        tx.save_run(run)
+        return run
+
+    def save_attempt(self, tx: Transaction, run: Run, attempt: Attempt, **changes: Any) -> Attempt:
+        attempt = replace(attempt, **changes)
+        self.attempts[run.id] = attempt
+        tx.save_attempt(attempt)
+        return attempt
+
+    def tell(self, tx: Transaction, kind: str, text: str, now: float, run: Run | None = None, **more: Any) -> None:
+        """Write one fact into the story."""
+        if run is not None:
+            more |= {"run_key": run.key, "run_number": run.number, "attempt": run.attempt}
+        tx.add_event(Event(sweep_id=self.sweep.id, kind=kind, text=text, at=now, **more))

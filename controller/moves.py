@@ -1,0 +1,194 @@
+"""Everything that can happen to a run, each written down in one transaction: state, attempt, story.
+
+Every function takes the ledger, an open transaction and the time; each follows the tables of
+`tracking.lifecycle` and leaves a reason that the user can read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+
+from sweepyard.controller.ledger import Ledger
+from sweepyard.search.port import Suggestion
+from sweepyard.tracking.lifecycle import (
+    ATTEMPT_MOVES,
+    RUN_MOVES,
+    SWEEP_MOVES,
+    AttemptEvent,
+    RunEvent,
+    SweepEvent,
+    move,
+)
+from sweepyard.tracking.port import Transaction
+from sweepyard.tracking.records import (
+    ATTEMPT_OPEN,
+    RUN_ENDED,
+    SWEEP_ENDED,
+    Attempt,
+    Order,
+    Outcome,
+    Run,
+    RunState,
+    SweepState,
+)
+
+ID_LETTERS = string.ascii_lowercase + string.digits
+
+MOST_LOSSES = 3
+"""A run whose agents are lost this often is given up: it may be what kills them."""
+
+RUN_EVENT_OF = {
+    Outcome.finished: RunEvent.finish,
+    Outcome.stopped: RunEvent.stop,
+    Outcome.failed: RunEvent.fail,
+    Outcome.killed: RunEvent.kill,
+    Outcome.preempted: RunEvent.preempt,
+}
+
+
+def new_id() -> str:
+    """8 lower-case letters and digits, as W&B's ids."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended, as its agent tells."""
+
+    outcome: Outcome
+    reason: str
+    exit_code: int | None = None
+    signal: int | None = None
+    tail: str = ""
+
+
+def propose(ledger: Ledger, tx: Transaction, suggestion: Suggestion, now: float) -> Run:
+    """A new run with its first attempt, ready to be offered."""
+    number = len(ledger.runs) + 1
+    run = tx.add_run(
+        Run(
+            id=new_id(),
+            sweep_id=ledger.sweep.id,
+            number=number,
+            name=f"run-{number}",
+            params=suggestion.params,
+            reason=suggestion.reason,
+            detail=suggestion.detail,
+            created_at=now,
+        )
+    )
+    ledger.put(run)
+    _offer(ledger, tx, run, now)
+    ledger.tell(tx, "run.proposed", suggestion.reason, now, run)
+    if ledger.sweep.state is SweepState.pending:
+        move_sweep(ledger, tx, SweepEvent.start, "its first run was proposed", now)
+    return run
+
+
+def start(ledger: Ledger, tx: Transaction, run: Run, *, agent_id: str, where: str, now: float) -> Run:
+    """An agent has taken the run's offered attempt; from here on the attempt is its alone."""
+    attempt = ledger.attempts[run.id]
+    state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.start)
+    ledger.save_attempt(tx, run, attempt, state=state, agent_id=agent_id, started_at=now)
+    run = ledger.save_run(
+        tx, run, state=move(RUN_MOVES, run.state, RunEvent.start), started_at=now, state_reason=""
+    )
+    ledger.tell(tx, "run.started", f"attempt {run.attempt} started on {where}", now, run, agent_id=agent_id)
+    return run
+
+
+def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float) -> Run:
+    """The attempt's agent says how it ended. A preempted run goes back to the queue without penalty."""
+    attempt = ledger.attempts[run.id]
+    ledger.save_attempt(
+        tx,
+        run,
+        attempt,
+        state=move(ATTEMPT_MOVES, attempt.state, AttemptEvent.end),
+        ended_at=now,
+        outcome=ending.outcome,
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+        reason=ending.reason,
+        tail=ending.tail,
+    )
+    reason = (
+        run.order_reason if ending.outcome in (Outcome.stopped, Outcome.killed) and run.order else ending.reason
+    )
+    run = _move_run(ledger, tx, run, RUN_EVENT_OF[ending.outcome], reason, now)
+    if run.state is RunState.preempted:
+        run = _again(ledger, tx, run, f"it was preempted: {reason}", now)
+    return run
+
+
+def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, losses_before: int, now: float) -> Run:
+    """Nobody executes the open attempt any more: try again, or give up where that is the better answer."""
+    attempt = ledger.attempts[run.id]
+    state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.lose)
+    ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
+    ledger.tell(tx, "attempt.lost", f"attempt {run.attempt} was lost: {reason}", now, run)
+    if run.order == "stop" and run.state is RunState.running:
+        return _move_run(ledger, tx, run, RunEvent.stop, run.order_reason, now)
+    if run.order == "kill":
+        return _move_run(ledger, tx, run, RunEvent.kill, run.order_reason, now)
+    if losses_before + 1 >= MOST_LOSSES:
+        text = f"{reason}; it is the {MOST_LOSSES}. attempt lost, so this run may be what ends its agents"
+        return _move_run(ledger, tx, run, RunEvent.crash, text, now)
+    return _again(ledger, tx, run, reason, now)
+
+
+def order(ledger: Ledger, tx: Transaction, run: Run, wish: Order, reason: str, now: float) -> Run:
+    """Want a run to end. One that has not started ends here and now; a running one is told."""
+    attempt = ledger.attempts.get(run.id)
+    if run.state is RunState.running:
+        ledger.tell(tx, f"run.{wish}_ordered", reason, now, run)
+        return ledger.save_run(tx, run, order=wish, order_reason=reason)
+    if attempt is not None and attempt.state in ATTEMPT_OPEN:
+        state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.supersede)
+        ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
+    return _move_run(ledger, tx, run, RunEvent.kill, reason, now)
+
+
+def move_sweep(ledger: Ledger, tx: Transaction, event: SweepEvent, reason: str, now: float) -> None:
+    """Move the sweep's own state."""
+    state = move(SWEEP_MOVES, ledger.sweep.state, event)
+    ledger.save_sweep(tx, state=state, reason=reason, ended_at=now if state in SWEEP_ENDED else None)
+    ledger.tell(tx, f"sweep.{state}", reason, now)
+
+
+def _move_run(ledger: Ledger, tx: Transaction, run: Run, event: RunEvent, reason: str, now: float) -> Run:
+    state = move(
+        RUN_MOVES, run.state, event, story=f"run {run.number} of sweep {run.sweep_id}, {run.state_reason}"
+    )
+    ended_at = now if state in RUN_ENDED else None
+    run = ledger.save_run(tx, run, state=state, state_reason=reason, ended_at=ended_at)
+    ledger.tell(tx, f"run.{state}", reason, now, run)
+    return run
+
+
+def _again(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -> Run:
+    """Offer the run once more, from the start: what the last attempt reached does not count for the next."""
+    ledger.curves.pop(run.id, None)
+    waiting = run.state is RunState.pending
+    run = ledger.save_run(
+        tx,
+        run,
+        state=run.state if waiting else move(RUN_MOVES, run.state, RunEvent.retry),
+        state_reason=f"offered again because {reason}",
+        attempt=run.attempt + 1,
+        objective=None,
+        steps=0,
+        summary={},
+        started_at=None,
+    )
+    _offer(ledger, tx, run, now)
+    ledger.tell(tx, "run.retried", run.state_reason, now, run)
+    return run
+
+
+def _offer(ledger: Ledger, tx: Transaction, run: Run, now: float) -> None:
+    attempt = Attempt(run_key=run.key, n=run.attempt, offered_at=now)
+    tx.add_attempt(attempt)
+    ledger.attempts[run.id] = attempt

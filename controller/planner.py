@@ -1,0 +1,135 @@
+"""What to do next for a sweep: a pure function of what is known about it.
+
+Level-triggered: the plan follows from the state alone, never from what happened last, so that planning again
+after a crash, twice, or too late is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sweepyard.tracking.records import AttemptState, Objective, SweepState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAttempt:
+    """An attempt that has not ended. `age_s`: how long ago its offer was last queued (None: not yet)."""
+
+    run_id: str
+    state: AttemptState
+    agent_id: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All that planning for one sweep looks at.
+
+    `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
+    `proposing`: suggestions asked for and not answered yet. `vanished`: runs whose offer is in no queue.
+    """
+
+    state: SweepState
+    objective: Objective | None
+    run_cap: int | None
+    target: float | None
+    created: int
+    best: float | None
+    exhausted: bool
+    attempts: Sequence[OpenAttempt]
+    free: int
+    proposing: int
+    lost_agents: Mapping[str, str]
+    vanished: frozenset[str]
+    lost_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    reason: str
+
+
+Intent: TypeAlias = Propose | Offer | Withdraw | Lose | Finish | Close
+
+
+def plan(view: View) -> list[Intent]:
+    """The intents that would bring the sweep forward, in the order in which to carry them out."""
+    if view.state in (SweepState.finished, SweepState.cancelled):
+        return _losses(view)
+    losses = _losses(view)
+    if losses:
+        return losses
+    if view.state is SweepState.paused:
+        return [Withdraw(a.run_id) for a in _offered(view) if a.age_s is not None]
+    offers: list[Intent] = [Offer(a.run_id) for a in _offered(view) if a.age_s is None]
+    if view.state is SweepState.finishing:
+        return offers if view.attempts else [Close("all its runs have ended")]
+    done = _done(view)
+    if done is not None:
+        return [*offers, Finish(done)]
+    wanted = view.free - len(_offered(view)) - view.proposing
+    if view.run_cap is not None:
+        wanted = min(wanted, view.run_cap - view.created - view.proposing)
+    return [*offers, Propose(wanted)] if wanted > 0 else offers
+
+
+def _offered(view: View) -> list[OpenAttempt]:
+    return [attempt for attempt in view.attempts if attempt.state is AttemptState.offered]
+
+
+def _losses(view: View) -> list[Intent]:
+    """Attempts that nobody executes: their agent is gone, or it took the offer and was never heard of."""
+    losses: list[Intent] = []
+    for attempt in view.attempts:
+        if attempt.state is AttemptState.running and attempt.agent_id in view.lost_agents:
+            losses.append(Lose(attempt.run_id, view.lost_agents[attempt.agent_id]))
+        elif (
+            attempt.run_id in view.vanished
+            and attempt.state is AttemptState.offered
+            and attempt.age_s is not None
+            and attempt.age_s > view.lost_after_s
+        ):
+            reason = f"its offer left the queue and no agent has started it for {view.lost_after_s:g} s"
+            losses.append(Lose(attempt.run_id, reason))
+    return losses
+
+
+def _done(view: View) -> str | None:
+    """Why no further run should be proposed, None if some should."""
+    if view.target is not None and view.best is not None and view.objective is not None:
+        reached = view.best == view.target or view.objective.better(view.best, view.target)
+        if reached:
+            return f"{view.objective.name} reached the target {view.target:g} (best {view.best:g})"
+    if view.run_cap is not None and view.created >= view.run_cap:
+        return f"run_cap {view.run_cap} is reached"
+    if view.exhausted:
+        return "every point of the space has been tried"
+    return None

@@ -1,0 +1,311 @@
+"""What follows from what happened: the controller's logic between one inbox and one transaction, no threads.
+
+`take_*` writes what arrived, `plan` writes what follows from the state, `act` then tells the world. Acting is
+repeatable and may fail half-way: the next `plan` starts from the state again, so whatever was not done is done
+then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sweepyard.bus.port import ControllerBus
+from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Message, Presence, Report
+from sweepyard.bus.wire import Offer as WireOffer
+from sweepyard.clock import Clock
+from sweepyard.controller import ingest, moves, planner
+from sweepyard.controller.agents import Agents
+from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.proposals import Answer, Question, suggest
+from sweepyard.errors import Unavailable
+from sweepyard.search.registry import METHODS
+from sweepyard.tracking.lifecycle import SweepEvent
+from sweepyard.tracking.port import Store, Transaction
+from sweepyard.tracking.records import SWEEP_ENDED, AttemptState, Run, SweepState
+
+CURSOR = "reports"
+MOST_PLANS = 4
+"""A plan may make a further one possible (lost, offered again); more than this in one step would be a bug."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What to tell the world once the transaction is committed."""
+
+    acks: dict[str, dict[AttemptRef, int]] = field(default_factory=dict)
+    orders: dict[str, dict[AttemptRef, AttemptOrder]] = field(default_factory=dict)
+    offers: dict[AttemptRef, WireOffer] = field(default_factory=dict)
+    withdrawn: dict[str, list[AttemptRef]] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+
+    def order(self, agent_id: str, ref: AttemptRef, order: AttemptOrder) -> None:
+        self.orders.setdefault(agent_id, {})[ref] = order
+
+
+class Reconciler:
+    """All that the controller knows while it runs. `load` first, and again whenever a transaction failed."""
+
+    def __init__(self, store: Store, bus: ControllerBus, clock: Clock, *, lost_after_s: float) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._lost_after_s = lost_after_s
+        self._agents = Agents(lost_after_s)
+        self._ledgers: dict[str, Ledger] = {}
+        self._proposing: dict[str, int] = {}
+        self._queued_at: dict[AttemptRef, float] = {}
+        self.position = "0"
+        self.redis_trouble = ""
+
+    def load(self) -> None:
+        """Forget everything that the store does not hold, and read the rest."""
+        self._ledgers.clear()
+        self._proposing.clear()
+        self.position = self._store.cursor(CURSOR)
+        for sweep in self._store.sweeps(set(SweepState) - SWEEP_ENDED):
+            self.ledger(sweep.id)
+
+    def ledger(self, sweep_id: str) -> Ledger | None:
+        """The ledger of a sweep, read on first use; None if there is no such sweep."""
+        ledger = self._ledgers.get(sweep_id)
+        if ledger is None:
+            sweep = self._store.sweep(sweep_id)
+            if sweep is None:
+                return None
+            ledger = Ledger.read(self._store, sweep)
+            self.add(ledger)
+            for _, attempt in ledger.open_attempts:
+                if attempt.agent_id:
+                    self._agents.expect(attempt.agent_id, sweep_id, self._clock.monotonic())
+        return ledger
+
+    def add(self, ledger: Ledger) -> None:
+        self._ledgers[ledger.sweep.id] = ledger
+
+    @property
+    def has_agents(self) -> bool:
+        """Whether any agent is there."""
+        return self._agents.present(None, self._clock.monotonic())
+
+    # -- what arrives -----------------------------------------------------------------------------------------
+
+    def look_around(self) -> bool:
+        """Who lives; the answer is False if Redis has forgotten what was there, so that it must be read anew."""
+        now = self._clock.monotonic()
+        try:
+            intact = self._bus.intact()
+            words = self._bus.presence().values()
+        except Unavailable as error:
+            self.redis_failed(str(error))
+            self._agents.forgive(now)
+            return True
+        if self.redis_trouble:
+            log.warning("Redis answers again")
+            self.redis_trouble = ""
+            self._agents.forgive(now)
+        for presence in words:
+            self._hear(presence)
+        offered = {AttemptRef(run.id, a.n) for ledger in self._ledgers.values() for run, a in ledger.offered}
+        self._queued_at = {ref: at for ref, at in self._queued_at.items() if intact and ref in offered}
+        if not intact:
+            self._agents.told_to_leave.clear()
+        return intact
+
+    def redis_failed(self, trouble: str) -> None:
+        if not self.redis_trouble:
+            log.warning("%s", trouble)
+        self.redis_trouble = trouble
+
+    def take_messages(self, tx: Transaction, messages: list[tuple[str, Message | None]], effects: Effects) -> None:
+        """Take messages in, in their order, and move the cursor behind them."""
+        for position, message in messages:
+            match message:
+                case Report():
+                    self._take_report(tx, message, effects)
+                case Presence():
+                    self._hear(message)
+                case Left():
+                    self._agents.leave(message.agent, message.reason)
+                case None:
+                    log.warning("dropped an unreadable message at %s", position)
+        self.position = messages[-1][0]
+        tx.set_cursor(CURSOR, self.position)
+
+    def take_answer(self, tx: Transaction, answer: Answer) -> None:
+        """Turn suggestions into runs, unless the sweep wants none any more."""
+        self._proposing.pop(answer.sweep_id, None)
+        ledger = self.ledger(answer.sweep_id)
+        if ledger is None or ledger.sweep.state not in (SweepState.pending, SweepState.running):
+            return
+        cap = ledger.sweep.run_cap
+        for suggestion in answer.suggestions:
+            if cap is None or len(ledger.runs) < cap:
+                moves.propose(ledger, tx, suggestion, self._clock.wall())
+        ledger.exhausted = len(answer.suggestions) < answer.n
+
+    def _hear(self, presence: Presence) -> None:
+        if self.ledger(presence.sweep) is not None:
+            self._agents.hear(presence, self._clock.monotonic())
+
+    def _take_report(self, tx: Transaction, report: Report, effects: Effects) -> None:
+        ledger = self.ledger(report.sweep)
+        if ledger is None:
+            unknown = AttemptOrder(kind="drop", reason=f"sweep {report.sweep} is not known here")
+            effects.order(report.agent, report.ref, unknown)
+            return
+        self._agents.reported(report, self._clock.monotonic())
+        reply = ingest.take_in(ledger, tx, report, self._clock.wall())
+        if reply.ack is not None:
+            effects.acks.setdefault(report.agent, {})[report.ref] = reply.ack
+        if reply.order is not None:
+            effects.order(report.agent, report.ref, reply.order)
+
+    # -- what follows -----------------------------------------------------------------------------------------
+
+    def plan(self, tx: Transaction, effects: Effects) -> None:
+        """Write what follows from the state, for every sweep, until nothing more follows."""
+        for ledger in list(self._ledgers.values()):
+            for _ in range(MOST_PLANS):
+                changed = False
+                for intent in planner.plan(self._view(ledger)):
+                    changed |= self._carry_out(tx, ledger, intent, effects)
+                if not changed:
+                    break
+            self._repeat_orders(ledger, effects)
+
+    def _view(self, ledger: Ledger) -> planner.View:
+        now = self._clock.monotonic()
+        sweep = ledger.sweep
+        target = (sweep.spec.get("metric") or {}).get("target")
+        best = ledger.best() if target is not None else None
+        attempts = [
+            planner.OpenAttempt(
+                run_id=run.id, state=attempt.state, agent_id=attempt.agent_id, age_s=self._age_s(run, now)
+            )
+            for run, attempt in ledger.open_attempts
+        ]
+        return planner.View(
+            state=sweep.state,
+            objective=sweep.objective,
+            run_cap=sweep.run_cap,
+            target=target,
+            created=len(ledger.runs),
+            best=best.objective if best else None,
+            exhausted=ledger.exhausted,
+            attempts=attempts,
+            free=self._agents.free(sweep.id, now),
+            proposing=self._proposing.get(sweep.id, 0),
+            lost_agents=self._agents.lost(now),
+            vanished=self._vanished(sweep.id, attempts),
+            lost_after_s=self._lost_after_s,
+        )
+
+    def _age_s(self, run: Run, now: float) -> float | None:
+        queued_at = self._queued_at.get(AttemptRef(run.id, run.attempt))
+        return None if queued_at is None else now - queued_at
+
+    def _vanished(self, sweep_id: str, attempts: list[planner.OpenAttempt]) -> frozenset[str]:
+        """Runs whose offer has been out for long and is in no queue. Asks Redis only if there may be any."""
+        offered = [a for a in attempts if a.state is AttemptState.offered and a.age_s is not None]
+        old = {a.run_id for a in offered if a.age_s is not None and a.age_s > self._lost_after_s}
+        if not old or self.redis_trouble:
+            return frozenset()
+        try:
+            return frozenset(old - {ref.run for ref in self._bus.waiting(sweep_id)})
+        except Unavailable as error:
+            self.redis_failed(str(error))
+            return frozenset()
+
+    def _carry_out(self, tx: Transaction, ledger: Ledger, intent: planner.Intent, effects: Effects) -> bool:
+        """Whether the state changed, so that planning again may find more to do."""
+        now = self._clock.wall()
+        match intent:
+            case planner.Lose(run_id, reason):
+                run = ledger.runs[run_id]
+                before = sum(attempt.state is AttemptState.lost for attempt in self._store.attempts(run.key))
+                moves.lose(ledger, tx, run, reason=reason, losses_before=before, now=now)
+            case planner.Finish(reason):
+                moves.move_sweep(ledger, tx, SweepEvent.finish, reason, now)
+            case planner.Close(reason):
+                words = f"{ledger.sweep.reason}; {reason}" if ledger.sweep.reason else reason
+                moves.move_sweep(ledger, tx, SweepEvent.close, words, now)
+            case planner.Propose(n):
+                return self._propose(tx, ledger, n, effects)
+            case planner.Offer(run_id):
+                offer = _offer(ledger.runs[run_id])
+                effects.offers[offer.ref] = offer
+                return False
+            case planner.Withdraw(run_id):
+                ref = AttemptRef(run_id, ledger.runs[run_id].attempt)
+                effects.withdrawn.setdefault(ledger.sweep.id, []).append(ref)
+                self._queued_at.pop(ref, None)
+                return False
+        return True
+
+    def _propose(self, tx: Transaction, ledger: Ledger, n: int, effects: Effects) -> bool:
+        spec = ledger.sweep.spec
+        question = Question(
+            sweep_id=ledger.sweep.id,
+            method=spec["method"],
+            parameters=spec["parameters"],
+            objective=ledger.sweep.objective,
+            seed=ledger.sweep.seed,
+            history=ledger.history(),
+            pending=ledger.pending(),
+            n=n,
+        )
+        if METHODS[question.method].costly:
+            self._proposing[ledger.sweep.id] = n
+            effects.questions.append(question)
+            return False
+        self.take_answer(tx, suggest(question))
+        return True
+
+    def _repeat_orders(self, ledger: Ledger, effects: Effects) -> None:
+        """What is wanted of running runs and was not told with a report: a user's cancel."""
+        for run, attempt in ledger.open_attempts:
+            order = ingest.standing_order(run)
+            if order is not None and run.id not in ledger.ordered:
+                ledger.ordered.add(run.id)
+                effects.order(attempt.agent_id, AttemptRef(run.id, attempt.n), order)
+
+    # -- what the world is told -------------------------------------------------------------------------------
+
+    def act(self, effects: Effects, ask: Callable[[Question], None]) -> None:
+        """Tell the world. `ask` puts a question to a costly searcher."""
+        for question in effects.questions:
+            ask(question)
+        try:
+            for ref, offer in effects.offers.items():
+                self._bus.offer(offer)
+                self._queued_at[ref] = self._clock.monotonic()
+            for agent_id in effects.acks.keys() | effects.orders.keys():
+                self._bus.tell(agent_id, acks=effects.acks.get(agent_id), orders=effects.orders.get(agent_id))
+            for sweep_id, refs in effects.withdrawn.items():
+                self._bus.withdraw(sweep_id, refs)
+            self._release_ended()
+        except Unavailable as error:
+            self.redis_failed(str(error))
+
+    def _release_ended(self) -> None:
+        """Send the agents of ended sweeps away, and forget sweeps that nobody works on any more."""
+        for ledger in [ledger for ledger in self._ledgers.values() if ledger.sweep.state in SWEEP_ENDED]:
+            sweep = ledger.sweep
+            self._agents.send_away(sweep.id, f"sweep {sweep.id} is {sweep.state}: {sweep.reason}", self._bus)
+            if not ledger.open_attempts and not self._agents.present(sweep.id, self._clock.monotonic()):
+                del self._ledgers[sweep.id]
+
+
+def _offer(run: Run) -> WireOffer:
+    return WireOffer(
+        sweep=run.sweep_id,
+        run=run.id,
+        number=run.number,
+        attempt=run.attempt,
+        name=run.name,
+        params=run.params,
+    )

@@ -1,0 +1,140 @@
+"""What every bus must do, seen from both of its sides. A subclass gives the two ends as fixtures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Queue
+
+from sweepyard.bus.port import AgentBus, ControllerBus
+from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Offer, Presence, Report, Rows, WireRow
+from sweepyard.clock import wait_until
+
+DEADLINE_S = 10.0
+SWEEP = "sweep001"
+REF = AttemptRef("run00001", 1)
+
+
+def offer_of(run: str = REF.run, attempt: int = 1) -> Offer:
+    return Offer(
+        sweep=SWEEP, run=run, number=1, attempt=attempt, name="run-1", params={"lr": 0.1, "o": {"b": [1]}}
+    )
+
+
+def presence_of(beat: int, *, agent: str = "a1", running: tuple[str, ...] = ()) -> Presence:
+    return Presence(
+        sweep=SWEEP, agent=agent, host="h", pid=7, version="0", beat=beat, free=1, running=list(running)
+    )
+
+
+def report_of(seq: int) -> Report:
+    body = Rows(rows=[WireRow(seq, 0.5, 9.0, {"loss": 1.0, "odd": "NaN"})], config={"é": 1})
+    return Report(sweep=SWEEP, run=REF.run, attempt=REF.attempt, agent="a1", seq=seq, body=body)
+
+
+class BusConformance:
+    """Tests take `agent` (the end of agent "a1") and `controller`."""
+
+    @contextmanager
+    def taking(self, agent: AgentBus, answer: bool = True) -> Iterator[Queue[Offer]]:
+        """Offers as they arrive; the next is fetched as soon as one is here."""
+        offers: Queue[Offer] = Queue()
+        leave = threading.Event()
+
+        def take(offer: Offer) -> bool:
+            offers.put(offer)
+            return answer
+
+        threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave), daemon=True).start()
+        yield offers
+        leave.set()
+
+    def test_an_offer_arrives_whole_and_once(self, agent: AgentBus, controller: ControllerBus) -> None:
+        controller.offer(offer_of())
+        controller.offer(offer_of())
+        assert controller.waiting(SWEEP) == {REF}
+        with self.taking(agent) as offers:
+            assert offers.get(timeout=DEADLINE_S) == offer_of()
+            assert wait_until(lambda: controller.waiting(SWEEP) == set(), DEADLINE_S)
+            controller.offer(offer_of("run00002"))
+            assert offers.get(timeout=DEADLINE_S).run == "run00002"
+
+    def test_an_offer_that_was_not_taken_goes_back(self, agent: AgentBus, controller: ControllerBus) -> None:
+        controller.offer(offer_of())
+        with self.taking(agent, answer=False) as offers:
+            for _ in range(3):
+                assert offers.get(timeout=DEADLINE_S) == offer_of()
+
+    def test_an_offer_can_be_withdrawn_and_made_again(self, controller: ControllerBus) -> None:
+        controller.offer(offer_of())
+        controller.offer(offer_of("run00002"))
+        controller.withdraw(SWEEP, [REF, AttemptRef("nosuch", 3)])
+        assert controller.waiting(SWEEP) == {AttemptRef("run00002", 1)}
+        controller.offer(offer_of())
+        assert controller.waiting(SWEEP) == {AttemptRef("run00002", 1), REF}
+
+    def test_messages_arrive_in_order_and_stay_until_forgotten(
+        self, agent: AgentBus, controller: ControllerBus
+    ) -> None:
+        sent = [report_of(1), report_of(2), presence_of(1), Left(sweep=SWEEP, agent="a1", reason="done")]
+        agent.exchange(sent[:2], presence_of(1))
+        agent.exchange(sent[2:], presence_of(2))
+        first = controller.read("0", 1.0)
+        assert [message for _, message in first] == sent
+        assert [m for _, m in controller.read(first[1][0], 1.0)] == sent[2:]
+        assert controller.read(first[-1][0], 0.05) == []
+        controller.forget(first[-1][0])
+        agent.exchange([report_of(3)], presence_of(3))
+        assert [m for _, m in controller.read(first[-1][0], 1.0)] == [report_of(3)]
+
+    def test_presence_is_the_last_word(self, agent: AgentBus, controller: ControllerBus) -> None:
+        agent.exchange([], presence_of(1))
+        agent.exchange([], presence_of(2))
+        assert controller.presence() == {"a1": presence_of(2)}
+        agent.leave(Left(sweep=SWEEP, agent="a1"))
+        assert controller.presence() == {}
+        assert isinstance(controller.read("0", 1.0)[-1][1], Left)
+
+    def test_acks_and_orders_stay_while_the_attempt_is_executed(
+        self, agent: AgentBus, controller: ControllerBus
+    ) -> None:
+        order = AttemptOrder(kind="stop", reason="rung 3: 0.1 < 0.2")
+        controller.tell("a1", acks={REF: 4}, orders={REF: order})
+        for beat in (1, 2, 3):
+            control = agent.exchange([], presence_of(beat, running=(str(REF),)))
+            assert (control.acks, control.orders) == ({str(REF): 4}, {str(REF): order})
+        controller.tell("a1", acks={REF: 5})
+        assert agent.exchange([], presence_of(4, running=(str(REF),))).acks == {str(REF): 5}
+
+    def test_what_was_read_about_ended_attempts_is_forgotten(
+        self, agent: AgentBus, controller: ControllerBus
+    ) -> None:
+        controller.tell("a1", acks={REF: 4})
+        assert agent.exchange([], presence_of(1)).acks == {str(REF): 4}
+        controller.tell("a1", acks={REF: 5})
+        assert agent.exchange([], presence_of(2)).acks == {str(REF): 5}
+        assert agent.exchange([], presence_of(3)).acks == {}
+
+    def test_exit_is_told_and_stays(self, agent: AgentBus, controller: ControllerBus) -> None:
+        controller.tell("a1", exit_reason="the sweep is finished")
+        assert agent.exchange([], presence_of(1)).exit == "the sweep is finished"
+        assert agent.exchange([], presence_of(2)).exit == "the sweep is finished"
+
+    def test_orders_hint_and_acks_do_not(self, agent: AgentBus, controller: ControllerBus) -> None:
+        agent.wait_for_hint(0.05)
+        controller.tell("a1", acks={REF: 1})
+        assert not agent.wait_for_hint(0.1)
+        controller.tell("a1", orders={REF: AttemptOrder(kind="kill", reason="x")})
+        assert wait_until(lambda: agent.wait_for_hint(0.1), DEADLINE_S)
+
+    def test_intact_until_everything_was_forgotten(self, controller: ControllerBus) -> None:
+        assert not controller.intact()
+        assert controller.intact()
+        self.flush()
+        assert not controller.intact()
+        assert controller.intact()
+
+    def flush(self) -> None:
+        """Lose everything that the bus holds."""
+        raise AssertionError("a subclass says how")

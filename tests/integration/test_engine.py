@@ -1,0 +1,432 @@
+"""The engine on a real store and a real Redis; the agents are this test, speaking through the real bus."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Queue
+
+import pytest
+import redis
+
+from sweepyard.bus.agent_side import RedisAgentBus
+from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.wire import (
+    AttemptOrder,
+    AttemptRef,
+    Control,
+    Ended,
+    Offer,
+    Presence,
+    Report,
+    Rows,
+    Started,
+    WireRow,
+)
+from sweepyard.clock import SYSTEM_CLOCK, wait_until
+from sweepyard.controller.engine import Engine
+from sweepyard.controller.spec import read_spec
+from sweepyard.errors import Conflict, NotFound
+from sweepyard.tracking.records import AttemptState, Outcome, RunState, Sweep, SweepState
+from sweepyard.tracking.sql import SqlStore
+
+PREFIX = "sy-test"
+DEADLINE_S = 20.0
+
+
+class Hand:
+    """An agent with one slot, moved by hand."""
+
+    def __init__(self, redis_url: str, sweep: Sweep, agent_id: str, *, free: int = 1) -> None:
+        self.bus = RedisAgentBus(redis_url, PREFIX, agent_id)
+        self.id = agent_id
+        self.sweep = sweep
+        self.offers: Queue[Offer] = Queue()
+        self.beat = 0
+        self.seqs: dict[str, int] = {}
+        self.running: list[str] = []
+        self.taken: set[AttemptRef] = set()
+        self.free = free
+        self.leave = threading.Event()
+        self.slots = threading.Semaphore(0)
+        if free:
+            threading.Thread(
+                target=self.bus.take_offers, args=(sweep.id, self._take, self.leave), daemon=True
+            ).start()
+
+    def _take(self, offer: Offer) -> bool:
+        if offer.ref in self.taken:
+            return True  # a new controller offers once more what it has not heard of
+        self.taken.add(offer.ref)
+        self.offers.put(offer)
+        self.slots.acquire()  # the next offer is fetched when the slot is free again
+        return True
+
+    def present(self) -> Control:
+        return self.say()
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Sign of life while the test waits for something else."""
+        enough = threading.Event()
+
+        def beat() -> None:
+            while not enough.wait(0.2):
+                self.present()
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        yield
+        enough.set()
+        thread.join()
+
+    def say(self, *reports: Report) -> Control:
+        self.beat += 1
+        presence = Presence(
+            sweep=self.sweep.id,
+            agent=self.id,
+            host="test",
+            pid=1,
+            version="0",
+            beat=self.beat,
+            free=self.free,
+            running=self.running,
+        )
+        return self.bus.exchange([*reports, presence], presence)
+
+    def report(self, offer: Offer, body: Started | Rows | Ended, seq: int | None = None) -> Control:
+        key = str(offer.ref)
+        if seq is None:
+            seq = self.seqs[key] = self.seqs.get(key, 0) + 1
+        return self.say(
+            Report(sweep=offer.sweep, run=offer.run, attempt=offer.attempt, agent=self.id, seq=seq, body=body)
+        )
+
+    def take(self) -> Offer:
+        return self.offers.get(timeout=DEADLINE_S)
+
+    def start(self) -> Offer:
+        offer = self.take()
+        self.free -= 1
+        self.running.append(str(offer.ref))
+        self.report(offer, Started(host="test", pid=1))
+        return offer
+
+    def log(self, offer: Offer, *values: float | str) -> Control:
+        rows = [WireRow(i, 0.1, 1.0, {"loss": value}) for i, value in enumerate(values)]
+        return self.report(offer, Rows(rows=rows))
+
+    def end(self, offer: Offer, outcome: Outcome = Outcome.finished, reason: str = "exit code 0") -> None:
+        self.free += 1
+        self.running.remove(str(offer.ref))
+        self.slots.release()
+        self.report(offer, Ended(outcome=outcome, reason=reason, exit_code=0))
+
+    def order(self, offer: Offer) -> AttemptOrder:
+        """The first order about an attempt."""
+        found: list[AttemptOrder] = []
+
+        def look() -> bool:
+            order = self.present().orders.get(str(offer.ref))
+            found.extend([order] if order else [])
+            return order is not None
+
+        assert wait_until(look, DEADLINE_S)
+        return found[0]
+
+
+@dataclass
+class Yard:
+    """A running engine and what it needs; `restart` kills nothing but forgets all that was in memory."""
+
+    store: SqlStore
+    redis_url: str
+    lost_after_s: float = 60.0
+    engine: Engine = field(init=False)
+    hands: list[Hand] = field(default_factory=list)
+
+    def start(self) -> None:
+        bus = RedisControllerBus(self.redis_url, PREFIX)
+        self.engine = Engine(self.store, bus, SYSTEM_CLOCK, lost_after_s=self.lost_after_s, proposal_deadline_s=30)
+        self.engine.start()
+
+    def restart(self, *, lost_after_s: float | None = None) -> None:
+        self.engine.stop()
+        self.lost_after_s = lost_after_s or self.lost_after_s
+        self.start()
+
+    def sweep(self, **changes: object) -> Sweep:
+        config = {
+            "method": "random",
+            "seed": 7,
+            "metric": {"name": "loss", "goal": "minimize"},
+            "parameters": {"lr": {"min": 0.0, "max": 1.0}},
+        } | changes
+        return self.engine.create_sweep(read_spec(config))
+
+    def hand(self, sweep: Sweep, agent_id: str = "a1", *, free: int = 1) -> Hand:
+        hand = Hand(self.redis_url, sweep, agent_id, free=free)
+        hand.present()
+        self.hands.append(hand)
+        return hand
+
+    def state(self, sweep: Sweep) -> SweepState:
+        found = self.store.sweep(sweep.id)
+        assert found is not None
+        return found.state
+
+    def run_state(self, offer: Offer) -> RunState:
+        run = self.store.run(offer.sweep, offer.run)
+        assert run is not None
+        return run.state
+
+
+@pytest.fixture
+def yard(store: SqlStore, redis_url: str) -> Iterator[Yard]:
+    yard = Yard(store, redis_url)
+    yard.start()
+    yield yard
+    for hand in yard.hands:
+        hand.leave.set()
+    yard.engine.stop()
+
+
+def test_a_sweep_runs_to_its_cap_and_finishes(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=3)
+    hand = yard.hand(sweep)
+    for loss in (3.0, 1.0, 2.0):
+        offer = hand.start()
+        hand.log(offer, 9.0, loss)
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    runs = yard.store.runs(sweep.id)
+    assert [run.state for run in runs] == [RunState.finished] * 3
+    assert [run.objective for run in runs] == [3.0, 1.0, 2.0]
+    best = yard.store.best_run(sweep)
+    assert best is not None
+    assert best.number == 2
+    assert wait_until(lambda: hand.present().exit is not None, DEADLINE_S)
+    assert all(run.reason for run in runs)
+
+
+def test_reports_count_once_and_in_order(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=1)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    first, second = (
+        Rows(rows=[WireRow(0, 0.1, 1.0, {"loss": 5.0})]),
+        Rows(rows=[WireRow(1, 0.2, 2.0, {"loss": 4.0})]),
+    )
+    hand.report(offer, second, seq=3)  # a gap: seq 2 has not come yet
+    hand.report(offer, first, seq=2)
+    hand.report(offer, first, seq=2)
+    assert wait_until(lambda: hand.present().acks.get(str(offer.ref)) == 2, DEADLINE_S)
+    hand.report(offer, second, seq=3)
+    assert wait_until(lambda: hand.present().acks.get(str(offer.ref)) == 3, DEADLINE_S)
+    run = yard.store.run(sweep.id, offer.run)
+    assert run is not None
+    assert [row.data["loss"] for row in yard.store.history(run.key)] == [5.0, 4.0]
+    assert run.objective == 4.0
+
+
+def test_values_that_are_not_finite_are_stored_and_never_count(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=1)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    hand.log(offer, "NaN", "-Infinity", 2.0, "Infinity")
+    hand.end(offer)
+    assert wait_until(lambda: yard.run_state(offer) is RunState.finished, DEADLINE_S)
+    run = yard.store.run(sweep.id, offer.run)
+    assert run is not None
+    assert (run.objective, run.steps, run.lines) == (2.0, 1, 4)
+    assert run.summary["loss"] == "Infinity"
+
+
+def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard: Yard) -> None:
+    yard.restart(lost_after_s=1.5)
+    sweep = yard.sweep(run_cap=1)
+    zombie = yard.hand(sweep, "zombie")
+    offer = zombie.start()
+    zombie.log(offer, 0.001)
+    heir = yard.hand(sweep, "heir")
+    with heir.beating():
+        again = heir.take()
+    assert (again.run, again.attempt, again.params) == (offer.run, 2, offer.params)
+    heir.report(again, Started(host="test", pid=2))
+    assert zombie.log(offer, 0.0001) is not None
+    assert zombie.order(offer).kind == "drop"
+    heir.log(again, 7.0)
+    heir.running.append(str(again.ref))
+    heir.end(again)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    run = yard.store.run(sweep.id, offer.run)
+    assert run is not None
+    assert run.objective == 7.0
+    assert [a.state for a in yard.store.attempts(run.key)] == [AttemptState.lost, AttemptState.ended]
+    assert "was not heard" in yard.store.attempts(run.key)[0].reason
+
+
+def test_an_offer_belongs_to_the_first_agent_that_starts_it(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=1)
+    first = yard.hand(sweep, "first")
+    offer = first.start()
+    second = yard.hand(sweep, "second", free=0)
+    second.report(offer, Started(host="test", pid=2))
+    assert second.order(offer).kind == "drop"
+    first.log(offer, 1.0)
+    first.end(offer)
+    assert wait_until(lambda: yard.run_state(offer) is RunState.finished, DEADLINE_S)
+
+
+def test_a_restarted_controller_goes_on_where_the_last_one_was(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=4)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    hand.log(offer, 5.0)
+    yard.restart()
+    hand.log(offer, 3.0)
+    hand.end(offer)
+    for _ in range(3):
+        offer = hand.start()
+        yard.restart()
+        hand.log(offer, 1.0)
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    runs = yard.store.runs(sweep.id)
+    assert [(run.number, run.attempt, run.state) for run in runs] == [
+        (n, 1, RunState.finished) for n in (1, 2, 3, 4)
+    ]
+    assert runs[0].lines == 2
+
+
+def test_a_flushed_redis_costs_nothing(yard: Yard, redis_url: str) -> None:
+    sweep = yard.sweep(run_cap=2)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    yard.engine.control(sweep.id, "pause")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    hand.log(offer, 1.0)
+    hand.end(offer)
+    yard.engine.control(sweep.id, "resume")
+    second = hand.start()
+    hand.log(second, 1.0)
+    hand.end(second)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+
+
+def test_offers_in_a_flushed_redis_are_made_again(yard: Yard, redis_url: str) -> None:
+    sweep = yard.sweep(run_cap=2)
+    blocked = yard.hand(sweep, free=1)
+    first = blocked.start()
+    blocked.free = 1  # claims a slot that it will not use: run 2 stays in the queue
+    blocked.present()
+    assert wait_until(lambda: len(yard.store.runs(sweep.id)) == 2, DEADLINE_S)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    blocked.free = 0
+    blocked.end(first)
+    second = blocked.start()
+    assert second.number == 2
+
+
+def test_preempted_runs_come_back_without_penalty(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=1)
+    hand = yard.hand(sweep)
+    for attempt in range(1, 6):
+        offer = hand.start()
+        assert offer.attempt == attempt
+        hand.end(offer, Outcome.preempted, "the agent was asked to leave")
+    offer = hand.start()
+    hand.log(offer, 1.0)
+    hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+
+
+def test_a_bad_run_is_stopped_when_its_report_arrives(yard: Yard) -> None:
+    rule = {"type": "hyperband", "min_iter": 2, "eta": 3}
+    sweep = yard.sweep(run_cap=2, early_terminate=rule)
+    good, bad = yard.hand(sweep, "good"), yard.hand(sweep, "bad")
+    a, b = good.start(), bad.start()
+    good.log(a, 1.0, 0.5)
+    assert wait_until(lambda: good.present().acks.get(str(a.ref)) == 2, DEADLINE_S)
+    bad.log(b, 9.0, 9.0)
+    order = bad.order(b)
+    assert order.kind == "stop"
+    assert "9" in order.reason
+    bad.end(b, Outcome.stopped)
+    good.end(a)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    run = yard.store.run(sweep.id, b.run)
+    assert run is not None
+    assert (run.state, run.state_reason, run.objective) == (RunState.stopped, order.reason, 9.0)
+    decisions = yard.store.decisions(sweep.id, run.key)
+    assert [(d.action, d.rung, d.value) for d in decisions] == [("stop", 2, 9.0)]
+
+
+def test_verbs(yard: Yard) -> None:
+    sweep = yard.sweep()
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    assert yard.engine.control(sweep.id, "pause").state is SweepState.paused
+    hand.end(offer)
+    assert yard.engine.control(sweep.id, "resume").state is SweepState.running
+    offer = hand.start()
+    assert offer.number == 2
+    assert wait_until(lambda: yard.run_state(offer) is RunState.running, DEADLINE_S)
+    assert yard.engine.control(sweep.id, "cancel").state is SweepState.cancelled
+    assert hand.order(offer).kind == "kill"
+    hand.end(offer, Outcome.killed)
+    assert wait_until(lambda: yard.run_state(offer) is RunState.killed, DEADLINE_S)
+    with pytest.raises(Conflict, match="is cancelled"):
+        yard.engine.control(sweep.id, "pause")
+    with pytest.raises(NotFound, match="no sweep 'nosuch'"):
+        yard.engine.control("nosuch", "pause")
+
+
+def test_a_stopped_sweep_lets_its_running_runs_end(yard: Yard) -> None:
+    sweep = yard.sweep()
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    assert yard.engine.control(sweep.id, "stop").state is SweepState.finishing
+    hand.log(offer, 1.0)
+    hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    assert len(yard.store.runs(sweep.id)) == 1
+
+
+def test_a_grid_finishes_by_itself_and_covers_its_space(yard: Yard) -> None:
+    sweep = yard.sweep(method="grid", parameters={"a": {"values": [1, 2]}, "b": {"values": ["x", "y"]}})
+    hand = yard.hand(sweep)
+    for _ in range(4):
+        hand.end(hand.start())
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    points = [(run.params["a"], run.params["b"]) for run in yard.store.runs(sweep.id)]
+    assert sorted(points) == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
+
+
+def test_a_target_that_is_reached_finishes_the_sweep(yard: Yard) -> None:
+    sweep = yard.sweep(metric={"name": "loss", "goal": "minimize", "target": 0.5})
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    hand.log(offer, 0.4)
+    hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    found = yard.store.sweep(sweep.id)
+    assert found is not None
+    assert "target 0.5" in found.reason
+
+
+def test_bayes_proposes_from_its_own_process(yard: Yard) -> None:
+    sweep = yard.sweep(method="bayes", run_cap=7)
+    hand = yard.hand(sweep)
+    for _ in range(7):
+        offer = hand.start()
+        hand.log(offer, (offer.params["lr"] - 0.3) ** 2)
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    runs = yard.store.runs(sweep.id)
+    assert all("in place of" not in run.reason for run in runs)
+    assert all(run.detail["cost_ms"] > 0 for run in runs)

@@ -1,0 +1,143 @@
+"""The plan for a sweep follows from what is known about it, and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweepyard.controller.planner import (
+    Close,
+    Finish,
+    Lose,
+    Offer,
+    OpenAttempt,
+    Propose,
+    View,
+    Withdraw,
+    plan,
+)
+from sweepyard.tracking.records import AttemptState, Objective, SweepState
+
+QUIET = View(
+    state=SweepState.running,
+    objective=Objective(name="loss"),
+    run_cap=None,
+    target=None,
+    created=0,
+    best=None,
+    exhausted=False,
+    attempts=(),
+    free=0,
+    proposing=0,
+    lost_agents={},
+    vanished=frozenset(),
+    lost_after_s=15.0,
+)
+
+
+def offered(run_id: str = "r1", age_s: float | None = 1.0) -> OpenAttempt:
+    return OpenAttempt(run_id=run_id, state=AttemptState.offered, agent_id="", age_s=age_s)
+
+
+def running(run_id: str = "r1", agent_id: str = "a1") -> OpenAttempt:
+    return OpenAttempt(run_id=run_id, state=AttemptState.running, agent_id=agent_id, age_s=None)
+
+
+def test_nobody_is_free_so_nothing_is_proposed() -> None:
+    assert plan(QUIET) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "attempts", "proposing", "cap", "created", "wanted"),
+    [
+        (3, (), 0, None, 0, 3),
+        (3, (offered(),), 0, None, 1, 2),
+        (3, (offered(),), 2, None, 1, 0),
+        (3, (running(),), 0, None, 1, 3),
+        (5, (), 0, 10, 8, 2),
+        (5, (), 1, 10, 8, 1),
+    ],
+)
+def test_as_many_are_proposed_as_free_slots_lack_an_offer(free, attempts, proposing, cap, created, wanted) -> None:
+    view = replace(QUIET, free=free, attempts=attempts, proposing=proposing, run_cap=cap, created=created)
+    assert plan(view) == ([Propose(wanted)] if wanted else [])
+
+
+def test_an_offer_that_is_in_no_queue_yet_is_made_before_anything_else() -> None:
+    view = replace(QUIET, free=2, attempts=(offered(age_s=None),))
+    assert plan(view) == [Offer("r1"), Propose(1)]
+
+
+def test_the_cap_finishes_the_sweep_and_the_last_run_closes_it() -> None:
+    view = replace(QUIET, run_cap=2, created=2, free=1, attempts=(running(),))
+    assert plan(view) == [Finish("run_cap 2 is reached")]
+    assert plan(replace(view, state=SweepState.finishing)) == []
+    assert plan(replace(view, state=SweepState.finishing, attempts=())) == [Close("all its runs have ended")]
+
+
+@pytest.mark.parametrize(("goal", "best", "reached"), [("minimize", 0.4, True), ("minimize", 0.6, False),
+                                                       ("maximize", 0.6, True), ("maximize", 0.4, False),
+                                                       ("minimize", 0.5, True)])  # fmt: skip
+def test_a_target_finishes_the_sweep_in_the_direction_of_its_goal(goal, best, reached) -> None:
+    view = replace(QUIET, objective=Objective(name="m", goal=goal), target=0.5, best=best)
+    assert [type(intent) for intent in plan(view)] == ([Finish] if reached else [])
+
+
+def test_an_exhausted_space_finishes_the_sweep() -> None:
+    assert plan(replace(QUIET, exhausted=True, free=1)) == [Finish("every point of the space has been tried")]
+
+
+def test_a_paused_sweep_takes_its_offers_back_and_makes_none() -> None:
+    view = replace(
+        QUIET, state=SweepState.paused, free=3, attempts=(offered("r1"), offered("r2", None), running("r3"))
+    )
+    assert plan(view) == [Withdraw("r1")]
+
+
+def test_a_finishing_sweep_still_offers_runs_that_must_be_tried_again() -> None:
+    view = replace(QUIET, state=SweepState.finishing, free=1, attempts=(offered(age_s=None),))
+    assert plan(view) == [Offer("r1")]
+
+
+@pytest.mark.parametrize(
+    "state", [SweepState.running, SweepState.paused, SweepState.finishing, SweepState.cancelled]
+)
+def test_attempts_of_lost_agents_are_lost_whatever_the_sweep_does(state) -> None:
+    view = replace(QUIET, state=state, attempts=(running("r1", "gone"), running("r2", "here")))
+    assert plan(replace(view, lost_agents={"gone": "agent gone was not heard for 16 s"})) == [
+        Lose("r1", "agent gone was not heard for 16 s")
+    ]
+
+
+def test_an_offer_that_left_the_queue_is_lost_only_after_its_time() -> None:
+    view = replace(QUIET, attempts=(offered(age_s=16.0),))
+    assert plan(view) == []
+    (loss,) = plan(replace(view, vanished=frozenset({"r1"})))
+    assert isinstance(loss, Lose)
+    assert plan(replace(view, vanished=frozenset({"r1"}), attempts=(offered(age_s=14.0),))) == []
+
+
+@given(
+    state=st.sampled_from(list(SweepState)),
+    free=st.integers(0, 9),
+    proposing=st.integers(0, 9),
+    cap=st.none() | st.integers(1, 9),
+    created=st.integers(0, 12),
+    ages=st.lists(st.none() | st.floats(0, 100), max_size=5),
+)
+def test_the_cap_is_never_exceeded_and_ended_sweeps_get_nothing_new(
+    state, free, proposing, cap, created, ages
+) -> None:
+    attempts = tuple(offered(f"r{i}", age) for i, age in enumerate(ages))
+    view = replace(
+        QUIET, state=state, free=free, proposing=proposing, run_cap=cap, created=created, attempts=attempts
+    )
+    proposed = sum(intent.n for intent in plan(view) if isinstance(intent, Propose))
+    if cap is not None:
+        assert proposed <= max(0, cap - created - proposing)
+    if state not in (SweepState.pending, SweepState.running):
+        assert proposed == 0
+    assert proposed + proposing + len(attempts) <= max(free, proposing + len(attempts))
