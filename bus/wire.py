@@ -50,19 +50,23 @@ class Offer(_Wire):
         return AttemptRef(self.run, self.attempt)
 
 
+Int64: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class WireRow(NamedTuple):
     """A committed history row as the training process logged it; `data` is plain."""
 
-    step: int
-    runtime_s: float
-    logged_at: float
+    step: Int64
+    runtime_s: Finite
+    logged_at: Finite
     data: dict[str, Any]
 
 
 class Started(_Wire):
     kind: Literal["started"] = "started"
     host: str
-    pid: int
+    pid: Int64
 
 
 class Rows(_Wire):
@@ -79,8 +83,8 @@ class Ended(_Wire):
 
     kind: Literal["ended"] = "ended"
     outcome: Outcome
-    exit_code: int | None = None
-    signal: int | None = None
+    exit_code: Int64 | None = None
+    signal: Int64 | None = None
     reason: str = ""
     tail: str = ""
 
@@ -92,9 +96,9 @@ class Report(_Wire):
     v: Literal[1] = WIRE_VERSION
     sweep: str
     run: str
-    attempt: int
+    attempt: Int64
     agent: str
-    seq: int
+    seq: Int64
     body: Annotated[Started | Rows | Ended, Field(discriminator="kind")]
 
     @property
@@ -111,7 +115,7 @@ class Presence(_Wire):
     sweep: str
     agent: str
     host: str
-    pid: int
+    pid: Int64
     version: str
     beat: int
     free: int

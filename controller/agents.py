@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.bus.wire import Presence, Report, Started
+from sweepyard.tracking.records import Agent
+
+SEEN_AGAIN_S = 10.0
+"""The store learns at most this often that an agent is still there."""
 
 
 @dataclass(slots=True)
@@ -21,6 +25,7 @@ class Heard:
     presence: Presence | None = None
     free: int = 0
     left: str | None = None
+    saved: Agent | None = None
 
 
 class Agents:
@@ -83,8 +88,43 @@ class Agents:
                 bus.tell(agent_id, exit_reason=reason)
                 self.told_to_leave.add(agent_id)
 
+    def to_save(self, now: float, wall: float) -> list[Agent]:
+        """Records of agents about whom the store should learn something: new, another state, or seen again."""
+        changed = []
+        for agent_id, heard in self._known.items():
+            record = _record(agent_id, heard, bool(self._why_lost(heard, now)), wall - (now - heard.heard_at))
+            if record is not None and _is_news(record, heard.saved):
+                heard.saved = record
+                changed.append(record)
+        return changed
+
+    def save_again(self) -> None:
+        """What was saved last may have been rolled back."""
+        for heard in self._known.values():
+            heard.saved = None
+
     def _why_lost(self, heard: Heard, now: float) -> str:
         if heard.left is not None:
             return f"left ({heard.left})"
         silent_s = now - heard.heard_at
         return f"was not heard for {silent_s:.0f} s" if silent_s > self._lost_after_s else ""
+
+
+def _record(agent_id: str, heard: Heard, lost: bool, seen_at: float) -> Agent | None:
+    word = heard.presence
+    if word is None:
+        return None
+    return Agent(
+        id=agent_id,
+        sweep_id=heard.sweep_id,
+        host=word.host,
+        pid=word.pid,
+        version=word.version,
+        first_seen_at=heard.saved.first_seen_at if heard.saved else seen_at,
+        last_seen_at=seen_at,
+        state="left" if heard.left is not None else "lost" if lost else "active",
+    )
+
+
+def _is_news(record: Agent, saved: Agent | None) -> bool:
+    return saved is None or record.state != saved.state or record.last_seen_at - saved.last_seen_at > SEEN_AGAIN_S

@@ -65,6 +65,7 @@ class Reconciler:
         """Forget everything that the store does not hold, and read the rest."""
         self._ledgers.clear()
         self._proposing.clear()
+        self._agents.save_again()
         self.position = self._store.cursor(CURSOR)
         for sweep in self._store.sweeps(set(SweepState) - SWEEP_ENDED):
             self.ledger(sweep.id)
@@ -176,6 +177,8 @@ class Reconciler:
                 if not changed:
                     break
             self._repeat_orders(ledger, effects)
+        for agent in self._agents.to_save(self._clock.monotonic(), self._clock.wall()):
+            tx.save_agent(agent)
 
     def _view(self, ledger: Ledger) -> planner.View:
         now = self._clock.monotonic()
