@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test lint bench install clean help
+.PHONY: demo test lint bench docs install clean help
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
 	@echo "make test   all tests, on a real Valkey and a real PostgreSQL that they start themselves"
 	@echo "make lint   format, style, types and the arrows between folders"
+	@echo "make docs   the generated parts of docs/"
 	@echo "make bench  every figure of benchmarks/README.md"
 
 install: $(VENV)/installed
@@ -25,6 +26,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+docs: install
+	for page in architecture settings_page; do $(BIN)/python tests/docs/test_$$page.py; done
 
 # Type checkers do not follow the import mapping of an editable install: show them the tree as it is published.
 build/types: pyproject.toml

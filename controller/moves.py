@@ -114,10 +114,11 @@ def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float) -
         reason=ending.reason,
         tail=ending.tail,
     )
-    reason = (
-        run.order_reason if ending.outcome in (Outcome.stopped, Outcome.killed) and run.order else ending.reason
-    )
-    run = _move_run(ledger, tx, run, RUN_EVENT_OF[ending.outcome], reason, now)
+    event, reason = RUN_EVENT_OF[ending.outcome], ending.reason
+    if run.order is not None and event in (RunEvent.stop, RunEvent.kill, RunEvent.preempt):
+        # It ended as we wanted; an agent that left meanwhile has only done so earlier.
+        event, reason = RunEvent(run.order), run.order_reason
+    run = _move_run(ledger, tx, run, event, reason, now)
     if run.state is RunState.preempted:
         run = _again(ledger, tx, run, f"it was preempted: {reason}", now)
     return run

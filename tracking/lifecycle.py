@@ -81,7 +81,6 @@ RUN_MOVES: Table[RunState, RunEvent] = MappingProxyType(
         (_R.running, RunEvent.preempt): _R.preempted,
         (_R.running, RunEvent.retry): _R.pending,
         (_R.preempted, RunEvent.retry): _R.pending,
-        (_R.preempted, RunEvent.kill): _R.killed,
     }
 )
 
@@ -92,7 +91,6 @@ ATTEMPT_MOVES: Table[AttemptState, AttemptEvent] = MappingProxyType(
         (_A.offered, AttemptEvent.supersede): _A.superseded,
         (_A.running, AttemptEvent.end): _A.ended,
         (_A.running, AttemptEvent.lose): _A.lost,
-        (_A.running, AttemptEvent.supersede): _A.superseded,
     }
 )
 

@@ -47,7 +47,7 @@ SWEEP_MOVES = {
 RUN_MOVES = {
     "pending": ["running", "crashed", "killed"],
     "running": ["pending", "finished", "stopped", "failed", "crashed", "killed", "preempted"],
-    "preempted": ["pending", "killed"],
+    "preempted": ["pending"],
     "finished": [],
     "stopped": [],
     "failed": [],
@@ -57,7 +57,7 @@ RUN_MOVES = {
 
 ATTEMPT_MOVES = {
     "offered": ["running", "lost", "superseded"],
-    "running": ["ended", "lost", "superseded"],
+    "running": ["ended", "lost"],
     "ended": [],
     "lost": [],
     "superseded": [],

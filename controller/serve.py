@@ -1,0 +1,270 @@
+"""`sweepyard serve`: the parts put together, started in order and ended in order.
+
+`<dir>/service.lock` is held for the life of the process, so that a directory has one service; and
+`<dir>/service.json` tells where it answers, for whoever wants to join it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from sweepyard.bus.connection import connect, reachable, without_password
+from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.embedded import EmbeddedRedis
+from sweepyard.clock import SYSTEM_CLOCK
+from sweepyard.controller.engine import Engine
+from sweepyard.controller.http import ConnectionInfo, make_app
+from sweepyard.errors import UserError
+from sweepyard.settings import Settings
+from sweepyard.tracking.port import Store
+from sweepyard.tracking.sql import open_store
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+WATCH_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
+    """Run the service until a signal, an idle time-out, or the end of its starter. The answer is the exit code.
+
+    `lifeline_fd`: the read end of a pipe whose other end the starter holds; at its end the service leaves.
+
+    Raises:
+        UserError: a bind beyond loopback without an API key, a port that is taken, a directory that is served.
+        Unavailable: Redis or the store cannot be reached.
+    """
+    api_key = settings.api_key.get_secret_value() if settings.api_key else None
+    if settings.host not in LOOPBACK and not api_key:
+        raise UserError(
+            f"Refusing to listen on {settings.host} without an API key: anyone on that network could run commands "
+            "on your agents. Set SWEEPYARD_API_KEY (or --api-key), or listen on 127.0.0.1."
+        )
+    directory = Path(settings.dir).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_only_service_of(directory))
+        listener = stack.enter_context(_listen(settings.host, settings.port, directory))
+        store = open_store(settings.store_url or f"sqlite:///{directory / 'store.db'}")
+        stack.callback(store.close)
+        redis_url = stack.enter_context(_redis(settings, directory))
+        engine = _engine(settings, store, redis_url)
+        engine.start()
+        stack.callback(engine.stop)
+        closing = threading.Event()
+        app = make_app(
+            store=store,
+            engine=engine,
+            connection=ConnectionInfo(
+                redis_url=redis_url,
+                prefix=prefix_of(store),
+                heartbeat_s=settings.heartbeat_s,
+                lost_after_s=settings.lost_after_s,
+            ),
+            api_key=api_key,
+            clock=SYSTEM_CLOCK,
+            closing=closing,
+        )
+        service = _Service(app, engine, closing, idle_exit_s=settings.idle_exit_s)
+        with _announced(directory, url_of(listener), store.instance_id, service):
+            _watch_lifeline(lifeline_fd, service)
+            return service.answer(listener)
+
+
+def prefix_of(store: Store) -> str:
+    """What all keys of this installation in Redis begin with."""
+    return f"sy-{store.instance_id}"
+
+
+def _engine(settings: Settings, store: Store, redis_url: str) -> Engine:
+    bus = RedisControllerBus(redis_url, prefix_of(store))
+    return Engine(
+        store,
+        bus,
+        SYSTEM_CLOCK,
+        lost_after_s=settings.lost_after_s,
+        proposal_deadline_s=settings.proposal_deadline_s,
+    )
+
+
+@contextmanager
+def _redis(settings: Settings, directory: Path) -> Iterator[str]:
+    """The URL of a Redis that answers: the given one, or our own for the time being."""
+    if settings.redis_url:
+        client = connect(settings.redis_url)
+        with reachable(client):
+            client.ping()
+        log.info("Redis: %s", without_password(settings.redis_url))
+        yield settings.redis_url
+        return
+    embedded = EmbeddedRedis(directory / "redis", host=settings.host)
+    embedded.start()
+    try:
+        yield embedded.url
+    finally:
+        embedded.stop()
+
+
+@contextmanager
+def _only_service_of(directory: Path) -> Iterator[IO[str]]:
+    with (directory / "service.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            url = read_note(directory).get("url", "an address not yet known")
+            raise UserError(
+                f"{directory} is already served, at {url}. Use that service, or another --dir."
+            ) from None
+        yield lock
+
+
+@contextmanager
+def _listen(host: str, port: int, directory: Path) -> Iterator[socket.socket]:
+    """A listening socket; port 0 takes the one of the last time if it is free, so that addresses stay valid."""
+    remembered = read_note(directory).get("url", "").rpartition(":")[2]
+    wishes = [port] if port else [int(remembered) if remembered.isdigit() else 0, 0]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for wish in wishes:
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((host, wish))
+            except OSError as error:
+                trouble = error
+                continue
+            listener.listen(128)
+            yield listener
+            return
+    raise UserError(
+        f"Cannot listen on {host}:{port}: {trouble.strerror}. Choose another --port (0: any free one)."
+    )
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a listening socket answers on this machine."""
+    host, port = listener.getsockname()[:2]
+    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
+    return f"http://{local}:{port}"
+
+
+class _Service(uvicorn.Server):
+    """uvicorn, with our own reasons to end: signals, a dead engine, nobody left who needs it."""
+
+    def __init__(
+        self, app: FastAPI, engine: Engine, closing: threading.Event, *, idle_exit_s: float | None
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                self._counted,
+                interface="asgi3",
+                log_config=None,
+                lifespan="on",
+                access_log=False,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        self._app = app
+        self._engine = engine
+        self._closing = closing
+        self._idle_exit_s = idle_exit_s
+        self._requests = 0
+        self._idle_since = SYSTEM_CLOCK.monotonic()
+        self.ready = threading.Event()
+
+    def answer(self, listener: socket.socket) -> int:
+        """Answer requests until told to end; the exit code: 1 if the engine ended by itself."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.leave("signal"))
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        self.run(sockets=[listener])
+        return 0 if self._engine.ended_by is None else 1
+
+    def leave(self, why: str) -> None:
+        log.info("leaving: %s", why)
+        self._closing.set()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are handled in `answer`: uvicorn would raise them again at the end."""
+        yield
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._idle_since = SYSTEM_CLOCK.monotonic()
+
+    def _watch(self) -> None:
+        while not self.should_exit:
+            if not self._engine.alive:
+                self.leave(f"the engine has ended: {self._engine.ended_by}")
+            elif self._idle_exit_s is not None and self._idle_s() > self._idle_exit_s:
+                self.leave(f"idle for {self._idle_exit_s:g} s")
+            threading.Event().wait(WATCH_S)
+
+    def _idle_s(self) -> float:
+        now = SYSTEM_CLOCK.monotonic()
+        if self._requests > 1 or self._engine.has_agents:  # 1: the lifespan
+            self._idle_since = now
+        return now - self._idle_since
+
+
+def _watch_lifeline(fd: int | None, service: _Service) -> None:
+    def wait() -> None:
+        if fd is not None and os.read(fd, 1) == b"":
+            service.leave("whoever started it has ended")
+
+    if fd is not None:
+        threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+@contextmanager
+def _announced(directory: Path, url: str, instance: str, service: _Service) -> Iterator[None]:
+    """Write `service.json` as soon as requests are answered; remove it at a clean end."""
+
+    def announce() -> None:
+        service.ready.wait()
+        _write_note(directory, url, instance)
+        log.info("serving %s at %s", directory, url)
+
+    threading.Thread(target=announce, name="announce", daemon=True).start()
+    yield
+    (directory / "service.json").unlink(missing_ok=True)
+
+
+def read_note(directory: Path) -> dict[str, str]:
+    """What `service.json` says; empty if nothing was ever served here."""
+    try:
+        note = json.loads((directory / "service.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _write_note(directory: Path, url: str, instance: str) -> None:
+    note = directory / "service.json.new"
+    descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"url": url, "pid": os.getpid(), "instance": instance}, file)
+    note.replace(directory / "service.json")
