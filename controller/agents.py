@@ -41,11 +41,18 @@ class Agents:
         self._known.setdefault(agent_id, Heard(sweep_id, now))
 
     def hear(self, presence: Presence, now: float) -> None:
-        """An agent's word; an older one than known changes nothing."""
+        """An agent's word; an older one than known changes nothing.
+
+        The newest one may be heard twice, from the hash and from the stream, and counts both times: reports that
+        the agent sent before it may have come in between.
+        """
         heard = self._known.setdefault(presence.agent, Heard(presence.sweep, now))
-        if heard.presence is not None and presence.beat <= heard.presence.beat:
+        known = -1 if heard.presence is None else heard.presence.beat
+        if presence.beat < known:
             return
-        heard.presence, heard.free, heard.heard_at = presence, presence.free, now
+        heard.presence, heard.free = presence, presence.free
+        if presence.beat > known:
+            heard.heard_at = now
 
     def reported(self, report: Report, now: float) -> None:
         """A report is a sign of life too; the first one of an attempt fills a slot."""
@@ -97,6 +104,13 @@ class Agents:
                 heard.saved = record
                 changed.append(record)
         return changed
+
+    def bury(self) -> list[str]:
+        """Forget those whom the store knows as gone: the plan has dealt with them. One that returns is new."""
+        gone = [a for a, heard in self._known.items() if heard.saved is not None and heard.saved.state != "active"]
+        for agent_id in gone:
+            del self._known[agent_id]
+        return gone
 
     def save_again(self) -> None:
         """What was saved last may have been rolled back."""

@@ -99,6 +99,8 @@ class Reconciler:
         now = self._clock.monotonic()
         try:
             intact = self._bus.intact()
+            for agent_id in self._agents.bury():
+                self._bus.remove_presence(agent_id)
             words = self._bus.presence().values()
         except Unavailable as error:
             self.redis_failed(str(error))

@@ -1,0 +1,70 @@
+"""The HTTP API as an ASGI application."""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.middleware import Middleware
+
+from sweepyard.clock import Clock
+from sweepyard.controller.guard import Guard
+from sweepyard.controller.port import ConnectionInfo, EnginePort
+from sweepyard.controller.problems import add_handlers
+from sweepyard.controller.routes import Parts, router
+from sweepyard.tracking.port import Store
+from sweepyard.views import ProblemView
+
+__all__ = ["ConnectionInfo", "EnginePort", "make_app"]
+
+
+def make_app(
+    *,
+    store: Store,
+    engine: EnginePort,
+    connection: ConnectionInfo,
+    api_key: str | None,
+    clock: Clock,
+    closing: threading.Event | None = None,
+) -> FastAPI:
+    """The application. Without `api_key` it answers to loopback names only.
+
+    `closing`: set it when the server is about to end, so that open event streams do.
+    """
+    app = _Api(
+        title="sweepyard",
+        version=version("sweepyard"),
+        docs_url=None,  # both would load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        middleware=[Middleware(Guard, api_key=api_key)],
+    )
+    app.state.parts = Parts(
+        store=store,
+        engine=engine,
+        connection=connection,
+        clock=clock,
+        closing=closing or threading.Event(),
+    )
+    app.include_router(router)
+    app.add_api_route("/{entity}/{project}/sweeps/{sweep_id}", _sweep_page, include_in_schema=False)
+    add_handlers(app)
+    return app
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with the shape of errors that every route names."""
+        if self.openapi_schema is None:
+            schemas = super().openapi()["components"]["schemas"]
+            problem = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**problem.pop("$defs"), "ProblemView": problem}
+        return super().openapi()
+
+
+def _sweep_page(sweep_id: str) -> RedirectResponse:
+    """The page of a sweep: for the time being, what the API says about it."""
+    return RedirectResponse(f"/api/v1/sweeps/{sweep_id}")

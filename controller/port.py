@@ -1,0 +1,37 @@
+"""What the HTTP API needs from the rest of the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+from sweepyard.controller.spec import Spec
+from sweepyard.tracking.records import Sweep
+
+Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionInfo:
+    """What agents are told about the bus."""
+
+    redis_url: str
+    prefix: str
+    heartbeat_s: float
+    lost_after_s: float
+
+
+class EnginePort(Protocol):
+    """The only way to change anything. Calls return when the change is committed.
+
+    They raise `UserError` (`NotFound`, `Conflict`) for what cannot be done, and `Unavailable`.
+    """
+
+    def create_sweep(self, spec: Spec) -> Sweep: ...
+
+    def control(self, sweep_id: str, verb: Verb) -> Sweep: ...
+
+    def health(self) -> Mapping[str, Any]:
+        """`status` ("ok" or "degraded"), `engine` and `redis` ("ok", or what is wrong)."""
+        ...

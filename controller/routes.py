@@ -1,0 +1,227 @@
+"""The routes of `/api/v1`: each checks its arguments, asks the store or the engine, and builds a view."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, model_validator
+from sse_starlette import EventSourceResponse
+
+from sweepyard.bus.wire import WIRE_VERSION
+from sweepyard.clock import Clock
+from sweepyard.controller import views
+from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
+from sweepyard.controller.problems import responses
+from sweepyard.controller.spec import read_spec
+from sweepyard.controller.stream import event_stream
+from sweepyard.errors import NotFound
+from sweepyard.tracking.port import RunSort, Store
+from sweepyard.tracking.records import Run, RunState, Sweep
+from sweepyard.views import (
+    Connection,
+    EventView,
+    Health,
+    HistoryPage,
+    NewSweep,
+    RunDetail,
+    RunPage,
+    SweepDetail,
+    SweepPage,
+    SweepView,
+)
+
+MOST_ID = 2**63 - 1
+"""The largest number that every database holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes work with."""
+
+    store: Store
+    engine: EnginePort
+    connection: ConnectionInfo
+    clock: Clock
+    closing: threading.Event
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+WithParts: TypeAlias = Annotated[Parts, Depends(_parts)]
+
+
+def _sweep(parts: WithParts, sweep_id: str) -> Sweep:
+    sweep = parts.store.sweep(sweep_id.lower())
+    if sweep is None:
+        raise NotFound(f"There is no sweep '{sweep_id[:40]}' here. `sweepyard status` lists those that are.")
+    return sweep
+
+
+ThatSweep: TypeAlias = Annotated[Sweep, Depends(_sweep)]
+
+
+def _run(parts: WithParts, sweep: ThatSweep, ref: str) -> Run:
+    run = parts.store.run(sweep.id, ref.lower())
+    if run is None and ref.isascii() and ref.isdecimal() and int(ref[:20]) <= MOST_ID:
+        run = parts.store.run(sweep.id, int(ref[:20]))
+    if run is None:
+        raise NotFound(f"Sweep {sweep.id} has no run '{ref[:40]}'. Give a run's number or its id.")
+    return run
+
+
+ThatRun: TypeAlias = Annotated[Run, Depends(_run)]
+Offset: TypeAlias = Annotated[int, Query(ge=0, le=MOST_ID, description="How many to skip.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="How many to answer at most.")]
+After: TypeAlias = Annotated[int, Query(ge=0, le=MOST_ID, description="The id of the last event that is known.")]
+
+router = APIRouter(prefix="/api/v1", responses=responses(401, 403, 422, 500, 503))
+
+
+class SweepRequest(BaseModel):
+    """A sweep to create: `config` or `yaml`. The other fields win over what these say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: dict[str, Any] | None = None
+    yaml: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    name: str | None = None
+    lenient: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> SweepRequest:
+        if (self.config is None) == (self.yaml is None):
+            raise ValueError("give either config (a mapping) or yaml (text)")
+        return self
+
+
+@router.post("/sweeps", status_code=201, responses=responses(400, 413))
+def create_sweep(body: SweepRequest, parts: WithParts, request: Request, response: Response) -> NewSweep:
+    """Create a sweep."""
+    source, name = (body.config, "sweep config") if body.yaml is None else (body.yaml, "sweep.yaml")
+    wishes = {"project": body.project, "entity": body.entity, "name": body.name}
+    spec = read_spec(source or {}, name=name, lenient=body.lenient, overrides=wishes)
+    sweep = parts.engine.create_sweep(spec)
+    response.headers["Location"] = f"/api/v1/sweeps/{sweep.id}"
+    return views.new_sweep(parts.store, sweep, str(request.base_url), spec.notes)
+
+
+@router.get("/sweeps")
+def list_sweeps(parts: WithParts, request: Request, offset: Offset = 0, limit: Limit = 100) -> SweepPage:
+    """All sweeps, newest first."""
+    return views.sweep_page(parts.store, str(request.base_url), offset=offset, limit=limit)
+
+
+@router.get("/sweeps/{sweep_id}", responses=responses(404))
+def show_sweep(sweep: ThatSweep, parts: WithParts, request: Request) -> SweepDetail:
+    """One sweep: its state, progress, best run, agents and last decisions."""
+    return views.sweep_detail(parts.store, sweep, str(request.base_url), parts.clock.wall())
+
+
+@router.get("/sweeps/{sweep_id}/runs", responses=responses(404))
+def list_runs(
+    sweep: ThatSweep,
+    parts: WithParts,
+    state: Annotated[list[RunState] | None, Query(description="Only runs in these states.")] = None,
+    sort: RunSort = "number",
+    order: Literal["asc", "desc"] = "asc",
+    offset: Offset = 0,
+    limit: Limit = 100,
+) -> RunPage:
+    """A sweep's runs. Those without a value to sort by come last."""
+    descending = order == "desc"
+    return views.run_page(
+        parts.store, sweep, states=state, sort=sort, descending=descending, offset=offset, limit=limit
+    )
+
+
+@router.get("/sweeps/{sweep_id}/runs/{ref}", responses=responses(404))
+def show_run(run: ThatRun, parts: WithParts) -> RunDetail:
+    """One run, by number or id: its values, attempts, decisions and story."""
+    return views.run_detail(parts.store, run)
+
+
+@router.get("/sweeps/{sweep_id}/runs/{ref}/history", responses=responses(404))
+def show_history(
+    run: ThatRun,
+    parts: WithParts,
+    keys: Annotated[str | None, Query(description="Only these metrics, separated by commas.")] = None,
+    after_line: Annotated[int, Query(ge=-1, le=MOST_ID)] = -1,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> HistoryPage:
+    """The rows that a run has logged, oldest first."""
+    chosen = None if keys is None else keys.split(",")
+    return views.history_page(parts.store, run, keys=chosen, after_line=after_line, limit=limit)
+
+
+@router.get("/sweeps/{sweep_id}/events", responses=responses(404))
+def list_events(sweep: ThatSweep, parts: WithParts, after: After = 0, limit: Limit = 1000) -> list[EventView]:
+    """A sweep's story, oldest first."""
+    events = parts.store.events(sweep_id=sweep.id, after_id=after, limit=limit)
+    return [views.of(EventView, event) for event in events]
+
+
+@router.post("/sweeps/{sweep_id}/{verb}", responses=responses(404, 409))
+def control_sweep(sweep: ThatSweep, verb: Verb, parts: WithParts, request: Request) -> SweepView:
+    """Pause (no new runs), resume, stop (no new runs, running ones finish) or cancel (kill everything)."""
+    changed = parts.engine.control(sweep.id, verb)
+    return views.sweep_view(parts.store, changed, str(request.base_url))
+
+
+@router.get("/connect", responses=responses(404))
+def connect(
+    parts: WithParts, request: Request, sweep: Annotated[str, Query(description="The sweep's id.")]
+) -> Connection:
+    """What an agent needs to work on a sweep."""
+    base_url = str(request.base_url)
+    return Connection(
+        instance=parts.store.instance_id,
+        redis_url=_reachable(parts.connection.redis_url, request.url.hostname or "127.0.0.1"),
+        prefix=parts.connection.prefix,
+        wire_version=WIRE_VERSION,
+        heartbeat_s=parts.connection.heartbeat_s,
+        lost_after_s=parts.connection.lost_after_s,
+        sweep=views.connected_sweep(_sweep(parts, sweep), base_url),
+    )
+
+
+@router.get("/stream", responses=responses(404), response_class=EventSourceResponse)
+def stream(
+    parts: WithParts,
+    sweep: Annotated[str | None, Query(description="Only events of this sweep.")] = None,
+    after: After = 0,
+    last_event_id: Annotated[
+        str | None, Header(description="As `after`; sent by browsers that reconnect.")
+    ] = None,
+) -> EventSourceResponse:
+    """Events as server-sent events, those above `after` first, then each as it happens."""
+    sweep_id = None if sweep is None else _sweep(parts, sweep).id
+    if last_event_id and last_event_id.isascii() and last_event_id.isdecimal():
+        after = min(int(last_event_id[:20]), MOST_ID)
+    return event_stream(parts.store, parts.closing, sweep_id=sweep_id, after=after)
+
+
+@router.get("/health")
+def health(parts: WithParts, request: Request) -> Health:
+    """Whether the service works. Needs no API key."""
+    said = {**parts.engine.health(), "version": request.app.version, "instance": parts.store.instance_id}
+    return Health.model_validate(said)
+
+
+def _reachable(redis_url: str, host: str) -> str:
+    """A Redis URL; one that says "on all interfaces" names the host that the caller has used instead."""
+    parts = urlsplit(redis_url)
+    if parts.hostname not in ("0.0.0.0", "::"):  # noqa: S104
+        return redis_url
+    login, at, _ = parts.netloc.rpartition("@")
+    shown = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=f"{login}{at}{shown}{port}"))

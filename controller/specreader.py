@@ -1,0 +1,291 @@
+"""Checks a sweep file part by part and puts it in normal form, finding everything that is wrong at once.
+
+The form follows W&B's schema; what W&B finds out when the first run is requested is said here, at creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sweepyard.controller.macros import macro_mistakes
+from sweepyard.controller.specmodel import (
+    DISTRIBUTIONS,
+    GRID_KINDS,
+    PARAMETER_NAME,
+    Exponents,
+    Group,
+    Hyperband,
+    Metric,
+    Misplaced,
+    Part,
+    SweepFile,
+    Uniform,
+)
+from sweepyard.controller.spelling import nearest, show, suggest
+from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
+from sweepyard.errors import Problem
+from sweepyard.search.distributions import infer_distribution
+
+MAX_PROBLEMS = 50
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+_IGNORED = ("apiVersion", "kind")
+_UNSUPPORTED = {
+    "metrics": "several metrics are not supported: give the one to optimise as metric",
+    "scheduler": "external schedulers are not supported: choose a method (grid, random, bayes)",
+    "job": "launching jobs is not supported: start agents where they shall run",
+    "controller": "only type: cloud, the service itself, is supported: leave controller out",
+    "image_uri": "launching images is not supported: start agents where they shall run",
+}
+_NO_KEYS = {
+    "count": "is no key of a sweep file: give --count to an agent, or run_cap to limit the whole sweep",
+    "prior_runs": "is no key of a sweep file",
+    "settings": "is no key of a sweep file",
+}
+
+
+class Reader:
+    """Checks a document part by part, collecting problems and notes."""
+
+    def __init__(self, document: Document, lenient: bool) -> None:
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self._unlisted = 0
+        self._document = document
+        self._lenient = lenient
+
+    def listed(self) -> list[Problem]:
+        """The problems in the order of the file."""
+        problems = sorted(self.problems, key=lambda problem: (problem.line, problem.column))
+        more = [Problem(path="", message=f"and {self._unlisted} more problems")] if self._unlisted else []
+        return problems + more
+
+    def sweep(self) -> dict[str, Any]:
+        raw = self._document.value
+        if raw is None or raw == {}:
+            self._wrong((), "is empty: it needs at least method and parameters")
+        elif not isinstance(raw, dict):
+            self._wrong((), f"must be a mapping of keys such as method and parameters, not {show(raw)}")
+        else:
+            return self._sweep(raw)
+        return {}
+
+    def _sweep(self, raw: dict[str, Any]) -> dict[str, Any]:
+        given = {key: value for key, value in raw.items() if value is not None or key in ("method", "parameters")}
+        self._check_unsupported(given)
+        top = self._part(SweepFile, {key: given[key] for key in given if key not in _SET_ASIDE}, ())
+        parts = {key: self._part(model, given[key], (key,)) for key, model in _PARTS.items() if key in given}
+        parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
+        self._check_together(given, parameters)
+        self._check_command(given, parameters)
+        data = top.plain() if top else {}
+        return data | {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+
+    def _check_unsupported(self, given: dict[str, Any]) -> None:
+        for key, sentence in _UNSUPPORTED.items():
+            if key in given and not (key == "controller" and given[key] == {"type": "cloud"}):
+                self._wrong((key,), sentence, key=True)
+        metric = given.get("metric")
+        unused = ("impute", "impute_while_running")
+        self.notes += [
+            f"metric.{key}: kept, but no search method here uses it"
+            for key in unused
+            if isinstance(metric, dict) and key in metric
+        ]
+
+    def _group(self, raw: Any, path: NodePath) -> dict[str, Any]:
+        """The parameters under `path`, whatever is nested included, in normal form."""
+        if not isinstance(raw, dict):
+            self._wrong(path, f"must be a mapping of parameter names, not {show(raw)}")
+            return {}
+        if not raw:
+            self._wrong(path, "is empty: it needs at least one parameter")
+        return {name: self._parameter(name, raw[name], (*path, name)) for name in raw}
+
+    def _parameter(self, name: str, raw: Any, path: NodePath) -> dict[str, Any]:
+        if not PARAMETER_NAME.fullmatch(name):
+            rule = "begins with a letter or _ and goes on with letters, digits, '_', '.' and '-'"
+            self._wrong(path, f"a parameter's name {rule}", key=True)
+        if not isinstance(raw, dict):
+            key = "values" if isinstance(raw, list) else "value"
+            self._wrong(path, f"must say what to try, not just {show(raw)}: write {key}: in front of it")
+        elif "parameters" in raw:
+            return self._nested(raw, path)
+        elif distribution := self._distribution(raw, path):
+            return self._leaf(distribution, raw, path)
+        return {}
+
+    def _nested(self, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
+        self._part(Group, raw, path, whose="a group of parameters takes only ")
+        return {"parameters": self._group(raw["parameters"], (*path, "parameters"))}
+
+    def _distribution(self, raw: dict[str, Any], path: NodePath) -> str | None:
+        given = raw.get("distribution")
+        if given is None:
+            try:
+                return _inferred(raw)
+            except ValueError as error:
+                self._wrong(path, _hint(raw) or str(error))
+                return None
+        if not isinstance(given, str) or given not in DISTRIBUTIONS:
+            said = f"{show(given)} is no distribution{suggest(given, DISTRIBUTIONS)}"
+            self._wrong((*path, "distribution"), said)
+            return None
+        weighted = given == "categorical" and "probabilities" in raw
+        return "categorical_w_probabilities" if weighted else given
+
+    def _leaf(self, distribution: str, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
+        keys = {key: value for key, value in raw.items() if key != "distribution"}
+        model = DISTRIBUTIONS[distribution]
+        part = self._part(model, keys, path, whose=f"{distribution} takes ")
+        if part is None:
+            return {"distribution": distribution}
+        self.notes += _notes_on(dotted(path), distribution, raw, part)
+        return {"distribution": distribution} | part.model_dump()
+
+    def _part(self, model: type[AnyPart], raw: Any, path: NodePath, whose: str = "allowed: ") -> AnyPart | None:
+        """`raw` as a `model`; None if it is none, and then each problem is noted."""
+        if not isinstance(raw, dict):
+            self._wrong(path, f"must be a mapping, not {show(raw)}")
+            return None
+        if self._lenient:
+            raw = self._without_unknown(model, raw, path)
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False):
+                self._take(detail, model, path, whose)
+            return None
+
+    def _without_unknown(self, model: type[Part], raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
+        unknown = [key for key in raw if key not in model.model_fields]
+        self.notes += [f"{dotted((*path, key))}: unknown key, ignored" for key in unknown[:MAX_PROBLEMS]]
+        return {key: value for key, value in raw.items() if key not in unknown}
+
+    def _take(self, detail: ErrorDetails, model: type[Part], path: NodePath, whose: str) -> None:
+        """Say one of pydantic's findings in our words."""
+        key = str(detail["loc"][0]) if detail["loc"] else None
+        if detail["type"] == "missing":
+            self._wrong(path, f"{key} is missing")
+        elif detail["type"] == "extra_forbidden" and key is not None:
+            self._unknown_key(key, model, path, whose)
+        else:
+            cause = detail["ctx"]["error"]
+            key = cause.key if isinstance(cause, Misplaced) else key
+            self._wrong((*path, key) if key else path, str(cause))
+
+    def _unknown_key(self, key: str, model: type[Part], path: NodePath, whose: str) -> None:
+        if not path and key in _NO_KEYS:
+            self._wrong((key,), _NO_KEYS[key], key=True)
+            return
+        near = nearest(key, model.model_fields) if len(self.problems) < MAX_PROBLEMS else None
+        hint = f"; did you mean {near}?" if near else ""
+        self._wrong((*path, key), f"unknown key{hint} ({whose}{', '.join(model.model_fields)})", key=True)
+
+    def _check_together(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
+        """What W&B notices only when the first run is requested."""
+        method, advice = given.get("method"), "add metric with name and goal"
+        leaves = list(_leaves(parameters, ("parameters",)))
+        if method == "bayes" and "metric" not in given:
+            self._wrong(("method",), f"bayes needs a metric to learn from: {advice}")
+        if "early_terminate" in given and "metric" not in given:
+            self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
+        if method == "bayes" and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
+            self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
+        if method == "grid":
+            for path, leaf in leaves:
+                if leaf["distribution"] not in GRID_KINDS:
+                    self._wrong(path, _GRID_REFUSAL.format(leaf["distribution"]), key=True)
+
+    def _check_command(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
+        command = given.get("command")
+        if not isinstance(command, list):
+            return
+        names = {".".join(map(str, path[::2])) for path, _ in _leaves(parameters, ())} | set(parameters)
+        for index, sentence in macro_mistakes(command, names):
+            self._wrong(("command", index), sentence)
+        if "${program}" in command and "program" not in given:
+            self.notes.append(
+                "command uses ${program}, but program is not given: agents need --program or --function"
+            )
+
+    def _wrong(self, path: NodePath, message: str, *, key: bool = False) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            self._unlisted += 1
+            return
+        place = self._document.key_place(path) if key else self._document.place(path)
+        problem = Problem(path=dotted(path), message=message, line=place.line, column=place.column)
+        self.problems.append(problem)
+
+
+_PARTS: dict[str, type[Part]] = {"metric": Metric, "early_terminate": Hyperband}
+_SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
+_GRID_REFUSAL = (
+    "{} has no list of points that a grid could cover"
+    f" (allowed: {', '.join(GRID_KINDS)}): give values, int_uniform or q_uniform, or choose another method"
+)
+
+
+def _leaves(parameters: dict[str, Any], path: NodePath) -> Iterator[tuple[NodePath, dict[str, Any]]]:
+    """Every leaf in normal form, with its path in the file; broken ones are left out."""
+    for name, parameter in parameters.items():
+        if "parameters" in parameter:
+            yield from _leaves(parameter["parameters"], (*path, name, "parameters"))
+        elif parameter:
+            yield (*path, name), parameter
+
+
+def _inferred(raw: dict[str, Any]) -> str:
+    """The distribution of a parameter that names none. Raises `ValueError` with a sentence."""
+    if "value" in raw and "values" in raw:
+        raise ValueError("has both value and values: keep one of them")
+    if needing := sorted(raw.keys() & {"q", "mu", "sigma", "a", "b"}):
+        fitting = [name for name, model in DISTRIBUTIONS.items() if raw.keys() <= model.model_fields.keys()]
+        others = f", such as {', '.join(fitting)}" if fitting else ""
+        raise ValueError(f"{' and '.join(needing)} without a distribution beside it{others}")
+    keys = next((keys for keys in _TELLING if raw.keys() & keys), ())
+    given = {key: raw[key] for key in keys if key in raw}
+    bounds = {key: number(given[key]) for key in ("min", "max") if isinstance(given.get(key), str)}
+    return infer_distribution(given | bounds)
+
+
+_TELLING = (("value",), ("values", "probabilities"), ("min", "max"))
+"""Keys that tell a distribution, the strongest first."""
+
+
+def _hint(raw: dict[str, Any]) -> str:
+    """What was probably meant by a parameter whose keys say nothing; empty if there is no telling."""
+    if raw and all(isinstance(value, dict) for value in raw.values()):
+        return "does not say what to try; to nest parameters, put them under parameters:"
+    known = ("value", "values", "min", "max", "distribution", "parameters")
+    near = ((key, nearest(key, known)) for key in list(raw)[:8] if key not in known)
+    meant = [f"did you mean {right} for {shorten(key)}?" for key, right in near if right]
+    return "; ".join(["does not say what to try", *meant]) if meant else ""
+
+
+def _notes_on(path: str, distribution: str, raw: dict[str, Any], part: Part) -> Iterator[str]:
+    """What is allowed, but perhaps not what was meant."""
+    if isinstance(part, Exponents):
+        low, high = sorted((part.value_at(part.min), part.value_at(part.max)))
+        meant = (
+            f"if you meant from {part.min} to {part.max}, write"
+            if part.min > 0
+            else "for limits themselves there is"
+        )
+        yield (
+            f"{path}: the bounds of {distribution} are exponents of e, so this draws from {low:.4g} to {high:.4g};"
+            f" {meant} distribution: {distribution}_values"
+        )
+    mixed = isinstance(part, Uniform) and isinstance(part.min, int) != isinstance(part.max, int)
+    if mixed and "distribution" not in raw:
+        yield f"{path}: one bound is a whole number and one is not; read as uniform (real numbers)"
+    for value in getattr(part, "values", ()):
+        if isinstance(value, str) and number(value) is not None:
+            yield f"{path}: the value {show(value)} is text, not a number; leave out the quotes to make it one"
+        elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+            yield f"{path}: the value {show(value)} is text here (W&B reads it as a boolean); write true or false"

@@ -1,0 +1,199 @@
+"""Builds the API's answers from the store. Reads only what an answer shows: counts and sums are SQL's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, TypeVar
+
+from sweepyard.search.registry import METHODS, make_searcher
+from sweepyard.search.space import Space
+from sweepyard.tracking.port import RunSort, Store
+from sweepyard.tracking.records import RUN_ENDED, Run, RunState, Sweep, SweepState
+from sweepyard.views import (
+    AgentView,
+    AttemptView,
+    ConnectedSweep,
+    DecisionView,
+    EventView,
+    HistoryPage,
+    MetricView,
+    NewSweep,
+    Progress,
+    RowView,
+    RunDetail,
+    RunPage,
+    RunView,
+    SweepDetail,
+    SweepPage,
+    SweepView,
+    View,
+)
+
+LAST_DECISIONS = 10
+MOST_RUNNING = 100
+RATE_RUNS = 20
+"""How many of the last ended runs tell how fast a sweep goes."""
+
+STORY_LENGTH = 1000
+MOST_DIGITS = 1000
+
+AnyView = TypeVar("AnyView", bound=View)
+
+
+def of(model: type[AnyView], record: object) -> AnyView:
+    """A record as the view that bears its names."""
+    return model.model_validate(record)
+
+
+def sweep_view(store: Store, sweep: Sweep, base_url: str) -> SweepView:
+    return SweepView(**_short(store, sweep, base_url, store.count_runs(sweep.id)))
+
+
+def new_sweep(store: Store, sweep: Sweep, base_url: str, notes: tuple[str, ...]) -> NewSweep:
+    counts = store.count_runs(sweep.id)
+    return NewSweep(**_short(store, sweep, base_url, counts), size=_size(sweep), notes=list(notes))
+
+
+def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> SweepDetail:
+    counts = store.count_runs(sweep.id)
+    running = store.runs(sweep.id, states=[RunState.running], limit=MOST_RUNNING)
+    return SweepDetail(
+        **_short(store, sweep, base_url, counts),
+        config=sweep.spec,
+        size=_size(sweep),
+        progress=_progress(store, sweep, counts, now),
+        agents=_agents(store, sweep, running),
+        running=[of(RunView, run) for run in running],
+        decisions=[of(DecisionView, one) for one in store.decisions(sweep.id, newest=LAST_DECISIONS)],
+        saved_steps=store.saved_steps(sweep.id),
+    )
+
+
+def sweep_page(store: Store, base_url: str, *, offset: int, limit: int) -> SweepPage:
+    """Newest first."""
+    sweeps = store.sweeps()
+    items = [sweep_view(store, sweep, base_url) for sweep in sweeps[offset : offset + limit]]
+    return SweepPage(items=items, total=len(sweeps), offset=offset, limit=limit)
+
+
+def run_page(
+    store: Store,
+    sweep: Sweep,
+    *,
+    states: list[RunState] | None,
+    sort: RunSort,
+    descending: bool,
+    offset: int,
+    limit: int,
+) -> RunPage:
+    counts = store.count_runs(sweep.id)
+    runs = store.runs(sweep.id, states=states, sort=sort, descending=descending, offset=offset, limit=limit)
+    total = sum(count for state, count in counts.items() if states is None or state in states)
+    return RunPage(items=[of(RunView, run) for run in runs], total=total, offset=offset, limit=limit)
+
+
+def run_detail(store: Store, run: Run) -> RunDetail:
+    return RunDetail(
+        **of(RunView, run).model_dump(),
+        detail=run.detail,
+        attempts=[of(AttemptView, attempt) for attempt in store.attempts(run.key)],
+        decisions=[of(DecisionView, decision) for decision in store.decisions(run.sweep_id, run.key)],
+        story=[of(EventView, event) for event in store.events(run_key=run.key, limit=STORY_LENGTH)],
+    )
+
+
+def history_page(store: Store, run: Run, *, keys: list[str] | None, after_line: int, limit: int) -> HistoryPage:
+    """Up to `limit` rows; with `keys`, of these rows only those values, and rows without any are left out."""
+    rows = store.history(run.key, after_line=after_line, limit=limit)
+    views = [of(RowView, row) for row in rows]
+    if keys is not None:
+        chosen = [{key: view.data[key] for key in keys if key in view.data} for view in views]
+        views = [view.model_copy(update={"data": data}) for view, data in zip(views, chosen, strict=True) if data]
+    return HistoryPage(rows=views, next_after_line=rows[-1].line if len(rows) == limit else None)
+
+
+def connected_sweep(sweep: Sweep, base_url: str) -> ConnectedSweep:
+    return ConnectedSweep(
+        id=sweep.id,
+        name=sweep.name,
+        entity=sweep.entity,
+        project=sweep.project,
+        url=page_url(sweep, base_url),
+        state=sweep.state,
+        reason=sweep.reason,
+        program=sweep.spec.get("program"),
+        command=sweep.spec.get("command"),
+        metric=_metric(sweep),
+        run_cap=sweep.run_cap,
+    )
+
+
+def page_url(sweep: Sweep, base_url: str) -> str:
+    """Where a browser sees the sweep."""
+    return f"{base_url.rstrip('/')}/{sweep.entity}/{sweep.project}/sweeps/{sweep.id}"
+
+
+def _short(store: Store, sweep: Sweep, base_url: str, counts: dict[RunState, int]) -> dict[str, Any]:
+    best = store.best_run(sweep)
+    return {
+        "id": sweep.id,
+        "entity": sweep.entity,
+        "project": sweep.project,
+        "name": sweep.name,
+        "url": page_url(sweep, base_url),
+        "state": sweep.state,
+        "reason": sweep.reason,
+        "method": sweep.spec["method"],
+        "metric": _metric(sweep),
+        "run_cap": sweep.run_cap,
+        "seed": sweep.seed,
+        "created_at": sweep.created_at,
+        "ended_at": sweep.ended_at,
+        "counts": counts,
+        "best": of(RunView, best) if best else None,
+    }
+
+
+def _metric(sweep: Sweep) -> MetricView | None:
+    metric = sweep.spec.get("metric")
+    return MetricView(**{key: metric.get(key) for key in MetricView.model_fields}) if metric else None
+
+
+def _size(sweep: Sweep) -> int | None:
+    """How many points there are to try. None also for a number so long that JSON's readers would refuse it."""
+    space, method = Space.from_spec(sweep.spec["parameters"]), sweep.spec["method"]
+    cheap = not METHODS[method].costly
+    size = make_searcher(method, space, sweep.objective, sweep.seed).size() if cheap else space.size()
+    return size if size is not None and size < 10**MOST_DIGITS else None
+
+
+def _progress(store: Store, sweep: Sweep, counts: dict[RunState, int], now: float) -> Progress:
+    created, ended = sum(counts.values()), sum(counts[state] for state in RUN_ENDED)
+    limits = [limit for limit in (sweep.run_cap, _size(sweep)) if limit is not None]
+    total = min(limits, default=None)
+    expected = {SweepState.running: total, SweepState.finishing: created}.get(sweep.state)
+    return Progress(
+        created=created,
+        ended=ended,
+        total=total,
+        fraction=min(ended / total, 1.0) if total else None,
+        eta_s=None if expected is None else _eta_s(store, sweep, expected - ended, now),
+    )
+
+
+def _eta_s(store: Store, sweep: Sweep, missing: int, now: float) -> float | None:
+    """Seconds until `missing` more runs have ended, at the rate of the last ones; None with fewer than two."""
+    last = store.runs(sweep.id, states=RUN_ENDED, sort="ended_at", descending=True, limit=RATE_RUNS)
+    if len(last) < 2 or last[-1].ended_at is None:
+        return None
+    return max(0.0, missing * (now - last[-1].ended_at) / (len(last) - 1))
+
+
+def _agents(store: Store, sweep: Sweep, running: list[Run]) -> list[AgentView]:
+    number = {run.key: run.number for run in running}
+    busy = defaultdict[str, list[int]](list)
+    for attempt in store.open_attempts(sweep.id):
+        if attempt.run_key in number:
+            busy[attempt.agent_id].append(number[attempt.run_key])
+    agents = store.agents(sweep.id)
+    return [of(AgentView, agent).model_copy(update={"runs": busy[agent.id]}) for agent in agents]
