@@ -6,6 +6,7 @@ The form follows W&B's schema; what W&B finds out when the first run is requeste
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -163,9 +164,15 @@ class Reader:
             return None
 
     def _without_unknown(self, model: type[Part], raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
-        unknown = [key for key in raw if key not in model.model_fields]
+        known: dict[str, Any] = {}
+        unknown: list[str] = []
+        for key, value in raw.items():
+            if key in model.model_fields:
+                known[key] = value
+            else:
+                unknown.append(key)
         self.notes += [f"{dotted((*path, key))}: unknown key, ignored" for key in unknown[:MAX_PROBLEMS]]
-        return {key: value for key, value in raw.items() if key not in unknown}
+        return known
 
     def _take(self, detail: ErrorDetails, model: type[Part], path: NodePath, whose: str) -> None:
         """Say one of pydantic's findings in our words."""
@@ -207,7 +214,7 @@ class Reader:
         if not isinstance(command, list):
             return
         names = {".".join(map(str, path[::2])) for path, _ in _leaves(parameters, ())} | set(parameters)
-        for index, sentence in macro_mistakes(command, names):
+        for index, sentence in islice(macro_mistakes(command, names), MAX_PROBLEMS):
             self._wrong(("command", index), sentence)
         if "${program}" in command and "program" not in given:
             self.notes.append(
@@ -272,11 +279,8 @@ def _notes_on(path: str, distribution: str, raw: dict[str, Any], part: Part) -> 
     """What is allowed, but perhaps not what was meant."""
     if isinstance(part, Exponents):
         low, high = sorted((part.value_at(part.min), part.value_at(part.max)))
-        meant = (
-            f"if you meant from {part.min} to {part.max}, write"
-            if part.min > 0
-            else "for limits themselves there is"
-        )
+        limits = f"if you meant from {part.min} to {part.max}, write"
+        meant = limits if part.min > 0 else "for limits themselves there is"
         yield (
             f"{path}: the bounds of {distribution} are exponents of e, so this draws from {low:.4g} to {high:.4g};"
             f" {meant} distribution: {distribution}_values"
@@ -284,8 +288,8 @@ def _notes_on(path: str, distribution: str, raw: dict[str, Any], part: Part) -> 
     mixed = isinstance(part, Uniform) and isinstance(part.min, int) != isinstance(part.max, int)
     if mixed and "distribution" not in raw:
         yield f"{path}: one bound is a whole number and one is not; read as uniform (real numbers)"
-    for value in getattr(part, "values", ()):
-        if isinstance(value, str) and number(value) is not None:
-            yield f"{path}: the value {show(value)} is text, not a number; leave out the quotes to make it one"
-        elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
-            yield f"{path}: the value {show(value)} is text here (W&B reads it as a boolean); write true or false"
+    texts = [value for value in getattr(part, "values", ()) if isinstance(value, str)]
+    if numbers := [text for text in texts if number(text) is not None]:
+        yield f"{path}: the value {show(numbers[0])} is text, not a number; leave out the quotes to make it one"
+    if flags := [text for text in texts if text.lower() in ("yes", "no", "on", "off")]:
+        yield f"{path}: the value {show(flags[0])} is text here (W&B reads it as a boolean); write true or false"

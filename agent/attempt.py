@@ -1,0 +1,86 @@
+"""One attempt on this machine, from the offer until the controller has acknowledged its end."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sweepyard.agent import rundir
+from sweepyard.agent.rundir import RunInfo
+from sweepyard.agent.spool import Outbox
+from sweepyard.agent.supervisor import Exit, Ladder, Wish, verdict
+from sweepyard.bus.wire import AttemptRef, Ended, Offer, Started
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """An offer that waits in the bus's thread until it is refused, or until its run has ended."""
+
+    offer: Offer
+    _taken: bool = False
+    _answered: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self) -> bool:
+        self._answered.wait()
+        return self._taken
+
+    def answer(self, taken: bool) -> None:
+        """False: another agent should have the offer. True: it was taken, and the next may come."""
+        self._taken = taken
+        self._answered.set()
+
+
+class LiveAttempt:
+    """An accepted offer: its folder, its reports, and how it is being ended."""
+
+    def __init__(self, slot: Slot, run_dir: Path, outbox: Outbox, ladder: Ladder) -> None:
+        self.slot = slot
+        self.offer = slot.offer
+        self.run_dir = run_dir
+        self.outbox = outbox
+        self.ladder = ladder
+        self.started_at_s: float | None = None
+        self.ended: Ended | None = None
+
+    @property
+    def ref(self) -> AttemptRef:
+        return self.offer.ref
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing more will be said about it: its end is acknowledged, or it was taken away and is over."""
+        return self.ended is not None and (self.outbox.is_settled or self.ladder.wish is Wish.drop)
+
+    def start(self, started: Started, now_s: float) -> None:
+        self.started_at_s = now_s
+        self.outbox.start(started)
+
+    def ask(self, wish: Wish, reason: str, now_s: float) -> None:
+        """Want it to end. After its end only `drop` has a meaning: say nothing more."""
+        if self.ended is not None and wish is not Wish.drop:
+            return
+        if self.ladder.ask(wish, reason, now_s) and self.ended is None:
+            rundir.order_stop(self.run_dir, reason)
+
+    def end(self, code: int | None, signal: int | None) -> Ended:
+        """Its first process has ended, and the rest was killed."""
+        log = rundir.tail(self.run_dir / rundir.OUTPUT)
+        end = Exit(code=code, signal=signal, told=self.outbox.exit_code(), tail=log)
+        self.ended = verdict(self.ladder, end)
+        if self.started_at_s is not None:
+            self.outbox.end(self.ended)
+        return self.ended
+
+    def info(self, project: str, entity: str) -> RunInfo:
+        """What the training process is told about itself."""
+        return RunInfo(
+            sweep_id=self.offer.sweep,
+            id=self.offer.run,
+            number=self.offer.number,
+            name=self.offer.name,
+            attempt=self.offer.attempt,
+            project=project,
+            entity=entity,
+            dir=self.run_dir,
+        )

@@ -1,0 +1,311 @@
+"""The heart of an agent: one loop and one inbox.
+
+Two threads feed the inbox from the bus (offers and hints), one from the forker; everything else happens here.
+Training never waits for the network: while the bus is away, reports stay in their spools.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+from sweepyard.agent import rundir
+from sweepyard.agent.attempt import LiveAttempt, Slot
+from sweepyard.agent.contact import Contact, Identity
+from sweepyard.agent.launcher import ChildExited, ChildStarted, Event, ForkerGone, Interrupted, Launcher
+from sweepyard.agent.spool import AT_ONCE, Outbox
+from sweepyard.agent.supervisor import GRACE_S, Ladder, Wish
+from sweepyard.bus.port import AgentBus
+from sweepyard.bus.wire import AttemptRef, Control, Offer, Report, Started
+from sweepyard.clock import SYSTEM_CLOCK, Clock
+from sweepyard.errors import Unavailable, UserError
+from sweepyard.tracking.records import Outcome
+
+TICK_S = 0.05
+"""How often the spools of running attempts are looked at."""
+ACK_POLL_S = 0.1
+"""How often acknowledgements are asked for when something waits for them."""
+GOODBYE_S = 10.0
+"""How long an interrupted agent waits for its last acknowledgements. One that ends of itself waits for them all,
+and says so after this time."""
+HINT_WAIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
+    runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL."""
+
+    count: int | None = None
+    max_initial_failures: int | None = 5
+    heartbeat_s: float = 5.0
+    grace_s: dict[Wish, float] = field(default_factory=lambda: dict(GRACE_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The controller has news."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusBroken:
+    """No offer will come any more."""
+
+    why: str
+
+
+Item: TypeAlias = Event | Slot | Hint | BusBroken
+
+
+class Pump:
+    """Takes offers one at a time, has them executed, and reports until the agent may leave.
+
+    `argv(offer, run_dir)` says what to execute, None: the training function; its `UserError` ends the agent and
+    gives the offer back. `say` gets one line for the user.
+    """
+
+    def __init__(
+        self,
+        agent: Identity,
+        bus: AgentBus,
+        argv: Callable[[Offer, Path], list[str] | None],
+        say: Callable[[str], object],
+        *,
+        limits: Limits,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.inbox: SimpleQueue[Item] = SimpleQueue()
+        self._agent, self._bus, self._argv, self._say = agent, bus, argv, say
+        self._limits, self._clock = limits, clock
+        self._contact = Contact(bus, agent, say)
+        self._attempts: dict[AttemptRef, LiveAttempt] = {}
+        self._taken = self._ended = self._failed = 0
+        self._leave = threading.Event()
+        self._leaving = ""
+        self._exit_code = 0
+        self._interrupts = 0
+        self._waits_since_s: float | None = None
+        self._has_news = self._is_ready = True
+
+    def run(self, launcher: Launcher) -> int:
+        """Work until there is nothing left to do: the exit code."""
+        self._launcher = launcher
+        launcher.listen()
+        taker = self._thread("offers", self._take_offers)
+        self._thread("hints", self._take_hints)
+        while not self._may_leave():
+            self._handle_all(self._pause_s())
+            self._advance()
+        self._contact.leave(self._leaving)
+        self._give_back(taker)
+        return self._exit_code
+
+    # What arrives
+
+    def _handle_all(self, pause_s: float) -> None:
+        try:
+            self._handle(self.inbox.get(timeout=pause_s) if pause_s else self.inbox.get_nowait())
+            while True:
+                self._handle(self.inbox.get_nowait())
+        except Empty:
+            return
+
+    def _handle(self, item: Item) -> None:
+        match item:
+            case Slot():
+                self._on_offer(item)
+            case ChildStarted(ref, pid):
+                self._on_started(self._attempts[ref], pid)
+            case ChildExited(ref, code, number):
+                self._on_exited(self._attempts[ref], code, number)
+            case Interrupted(by):
+                self._on_interrupt(by)
+            case ForkerGone():
+                self._on_forker_gone()
+            case Hint():
+                self._has_news = True
+            case BusBroken(why):
+                self._go(f"no offers can be received: {why}", exit_code=1)
+
+    def _on_offer(self, slot: Slot) -> None:
+        offer = slot.offer
+        if self._leaving or offer.ref in self._attempts:
+            return slot.answer(offer.ref in self._attempts)
+        run_dir = self._agent.dir / "runs" / str(offer.ref)
+        try:
+            rundir.prepare(run_dir, offer.params)
+            argv = self._argv(offer, run_dir)
+        except UserError as error:
+            slot.answer(False)
+            return self._go(str(error), exit_code=error.exit_code)
+        outbox = Outbox(offer, self._agent.id, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
+        live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
+        self._attempts[offer.ref] = live
+        self._taken += 1
+        env = live.info(self._agent.project, self._agent.entity).environment()
+        return self._launcher.start(offer.ref, run_dir, {**env, "PYTHONUNBUFFERED": "1"}, argv)
+
+    def _on_started(self, live: LiveAttempt, pid: int) -> None:
+        live.start(Started(host=self._agent.host, pid=pid), self._clock.monotonic())
+        self._say(f"run #{live.offer.number} started: {_show(live.offer.params)}")
+
+    def _on_exited(self, live: LiveAttempt, code: int | None, number: int | None) -> None:
+        ended = live.end(code, number)
+        self._ended += 1
+        self._failed += ended.outcome is Outcome.failed
+        self._has_news = self._is_ready = True
+        took_s = self._clock.monotonic() - (live.started_at_s or self._clock.monotonic())
+        line = f"run #{live.offer.number} {ended.outcome} after {took_s:.1f} s"
+        line += f": {ended.reason}" if ended.reason else ""
+        self._say(line + (f" (output: {self._log(live)})" if ended.outcome is Outcome.failed else ""))
+        if self._taken == self._limits.count:
+            self._go(f"it has done the {self._taken} runs that it was started for")
+        elif self._ended == self._failed == self._limits.max_initial_failures:
+            self._go(f"its first {self._failed} runs have all failed, the last with: {ended.reason}", exit_code=1)
+        live.slot.answer(True)
+
+    def _on_interrupt(self, by: str) -> None:
+        self._interrupts += 1
+        self._waits_since_s = None
+        self._go(f"told to end by {by}")
+        now_s = self._clock.monotonic()
+        for live in self._running():
+            live.ask(Wish.preempt, f"its agent was told to end by {by}", now_s)
+            if self._interrupts > 1:
+                live.ladder.hurry(now_s)
+
+    def _on_forker_gone(self) -> None:
+        self._on_interrupt("the end of the process that starts its runs")
+        self._exit_code = 1
+        for live in self._running():
+            self._on_exited(live, None, None)
+
+    def _on_control(self, control: Control, now_s: float) -> None:
+        for live in list(self._attempts.values()):
+            live.outbox.acknowledge(control.acks.get(str(live.ref), 0), now_s)
+            if order := control.orders.get(str(live.ref)):
+                live.ask(Wish[order.kind], order.reason, now_s)
+            if live.is_settled:
+                rundir.put_away(live.run_dir, self._log(live))
+                del self._attempts[live.ref]
+        if control.exit is not None:
+            self._go(control.exit)
+
+    def _go(self, reason: str, exit_code: int = 0) -> None:
+        """Take nothing more, and leave when the present run is over."""
+        if not self._leaving:
+            self._leaving, self._exit_code = reason, exit_code
+            self._leave.set()
+            self._say(f"this agent ends: {reason}")
+
+    # What is done about it
+
+    def _advance(self) -> None:
+        now_s = self._clock.monotonic()
+        for live in self._running():
+            if number := live.ladder.next_signal(now_s):
+                self._launcher.signal(live.ref, number)
+        if self._contact.may_speak(now_s):
+            self._speak(now_s)
+
+    def _speak(self, now_s: float) -> None:
+        reports = [report for live in self._attempts.values() for report in self._due(live, now_s)]
+        if not (reports or self._has_news or now_s - self._contact.spoke_at_s >= self._silence_s()):
+            return
+        free = 0 if self._leaving or self._running() else 1
+        announce = self._is_ready and free > 0
+        control = self._contact.exchange(reports, self._attempts, free=free, announce=announce, now_s=now_s)
+        if control is None:
+            return
+        self._is_ready = False
+        self._has_news = len(reports) >= AT_ONCE
+        for report in reports:
+            self._attempts[report.ref].outbox.sent(report.seq, now_s)
+        self._on_control(control, now_s)
+
+    def _due(self, live: LiveAttempt, now_s: float) -> list[Report]:
+        if live.started_at_s is None or live.ladder.wish is Wish.drop:
+            return []
+        return live.outbox.due(now_s)
+
+    def _silence_s(self) -> float:
+        """How long the agent may be silent now."""
+        if self._waits_since_s is not None or any(live.outbox.is_full for live in self._attempts.values()):
+            return ACK_POLL_S
+        return self._limits.heartbeat_s
+
+    def _pause_s(self) -> float:
+        """How long nothing needs to be done unless something arrives."""
+        if self._has_news and not self._contact.is_out:
+            return 0.0
+        if self._attempts or self._contact.is_out:
+            return TICK_S
+        return max(0.0, self._contact.spoke_at_s + self._limits.heartbeat_s - self._clock.monotonic())
+
+    def _may_leave(self) -> bool:
+        if not self._leaving or self._running():
+            return False
+        if not self._attempts or self._interrupts > 1:
+            return True
+        now_s = self._clock.monotonic()
+        if self._waits_since_s is None:
+            self._waits_since_s = now_s
+        if now_s - self._waits_since_s < GOODBYE_S:
+            return False
+        if not self._interrupts:
+            self._say("still waiting for the service to confirm the last results; Ctrl-C gives them up")
+            self._waits_since_s = float("inf")
+        return self._interrupts > 0
+
+    def _give_back(self, taker: threading.Thread) -> None:
+        """Return offers that arrived too late."""
+        late = 0
+        while not self.inbox.empty():
+            item = self.inbox.get()
+            if isinstance(item, Slot):
+                item.answer(False)
+                late += 1
+        if late:
+            taker.join(1.0)
+
+    def _running(self) -> list[LiveAttempt]:
+        return [live for live in self._attempts.values() if live.ended is None]
+
+    def _log(self, live: LiveAttempt) -> Path:
+        return self._agent.dir / "logs" / f"{live.offer.run}-{live.offer.attempt}.log"
+
+    # Threads that only carry
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _take_offers(self) -> None:
+        def take(offer: Offer) -> bool:
+            slot = Slot(offer)
+            self.inbox.put(slot)
+            return slot.wait()
+
+        try:
+            self._bus.take_offers(self._agent.sweep, take, self._leave)
+        except Exception as error:
+            self.inbox.put(BusBroken(f"{type(error).__name__}: {error}"))
+
+    def _take_hints(self) -> None:
+        while not self._leave.is_set():
+            try:
+                if self._bus.wait_for_hint(HINT_WAIT_S):
+                    self.inbox.put(Hint())
+            except Unavailable:
+                self._leave.wait(1.0)
+
+
+def _show(params: dict[str, Any], limit: int = 200) -> str:
+    values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in params.items()}
+    text = ", ".join(f"{key}={value}" for key, value in values.items())
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,181 @@
+"""The reading end of a spool, and the reports made from it until the controller has acknowledged them.
+
+A report is held as a place in the file, not as its content: a long outage costs disk, not memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweepyard.bus.wire import Ended, Offer, Report, Rows, Started, WireRow
+
+SLICE_BYTES = 256 * 1024
+SLICE_LINES = 500
+WINDOW = 64
+"""The most reports of one attempt that wait for acknowledgement; the rest waits in the spool."""
+AT_ONCE = 16
+"""The most reports of one attempt in one exchange."""
+PATIENCE_MAX_S = 60.0
+"""Resending backs off to this, while nobody acknowledges."""
+
+
+class SpoolReader:
+    """Tails a spool file in slices of whole lines; a torn last line waits until it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+
+    def next_slice(self) -> tuple[int, int] | None:
+        """The place `(start, end)` of the next slice, None while there is no further whole line.
+
+        At most 500 lines and 256 KiB, unless one line alone is larger.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            chunk = file.read(SLICE_BYTES)
+            if len(chunk) == SLICE_BYTES and b"\n" not in chunk:
+                chunk += file.readline()
+        lines = chunk.split(b"\n")[:-1][:SLICE_LINES]
+        if not lines:
+            return None
+        start, self._at = self._at, self._at + sum(len(line) + 1 for line in lines)
+        return start, self._at
+
+    def rows(self, place: tuple[int, int]) -> Rows:
+        """The content of a slice. Lines that are no JSON of ours (a full disk tears them) are left out."""
+        start, end = place
+        with self._path.open("rb") as file:
+            file.seek(start)
+            facts = [_parse(line) for line in file.read(end - start).split(b"\n")]
+        rows: list[WireRow] = []
+        config: dict[str, Any] = {}
+        summary: dict[str, Any] = {}
+        for fact in facts:
+            if "h" in fact:
+                step, runtime_s, logged_at = fact["h"]
+                rows.append(WireRow(step, runtime_s, logged_at, fact["d"]))
+                # The reader of a report takes rows before summary: what was logged later must win there too.
+                for key in summary.keys() & fact["d"].keys():
+                    del summary[key]
+            config.update(fact.get("c", {}))
+            summary.update(fact.get("s", {}))
+        return Rows(rows=rows, config=config, summary=summary)
+
+    def exit_code(self) -> int | None:
+        """What the code told to `finish()`, if that was its last word."""
+        with self._path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 128))
+            lines = file.read().rstrip(b"\n").split(b"\n")
+        code = _parse(lines[-1]).get("x")
+        return code if isinstance(code, int) else None
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        fact = json.loads(line)
+    except ValueError:
+        return {}
+    return fact if isinstance(fact, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    seq: int
+    source: Started | Ended | tuple[int, int]
+
+
+class Outbox:
+    """The numbered reports of one attempt, from `Started` over its rows to `Ended`, kept until acknowledged.
+
+    What stays unacknowledged for `resend_after_s` is sent again, all of it in order; then with growing patience.
+    """
+
+    def __init__(self, offer: Offer, agent_id: str, spool: Path, resend_after_s: float) -> None:
+        self._offer = offer
+        self._agent_id = agent_id
+        self._reader = SpoolReader(spool)
+        self._held: deque[_Held] = deque()
+        self._seq = 0
+        self._sent = 0
+        self._acked = 0
+        self._patience_s = self._first_patience_s = resend_after_s
+        self._waiting_since = 0.0
+        self._last: Ended | None = None
+        self._complete = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `Ended` is acknowledged: nothing of this attempt is needed here any more."""
+        return self._complete and not self._held
+
+    @property
+    def is_full(self) -> bool:
+        """Whether rows wait in the spool for acknowledgements of earlier ones."""
+        return len(self._held) >= WINDOW
+
+    def start(self, body: Started) -> None:
+        self._hold(body)
+
+    def end(self, body: Ended) -> None:
+        """`body` follows the last row in the spool, to which nothing is added any more."""
+        self._last = body
+
+    def exit_code(self) -> int | None:
+        return self._reader.exit_code()
+
+    def due(self, now_s: float) -> list[Report]:
+        """The reports to send next, in order; empty if there is nothing to say."""
+        self._fill()
+        if self._sent > self._acked and now_s - self._waiting_since >= self._patience_s:
+            self._sent = self._acked
+            self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
+        fresh = [held for held in self._held if held.seq > self._sent]
+        return [self._report(held) for held in fresh[:AT_ONCE]]
+
+    def sent(self, upto: int, now_s: float) -> None:
+        """Reports up to number `upto` are on their way."""
+        if self._sent == self._acked:
+            self._waiting_since = now_s
+        self._sent = max(self._sent, upto)
+
+    def acknowledge(self, upto: int, now_s: float) -> None:
+        """The controller has reports up to number `upto`."""
+        if upto <= self._acked:
+            return
+        while self._held and self._held[0].seq <= upto:
+            self._held.popleft()
+        self._acked = min(upto, self._seq)
+        self._sent = max(self._sent, self._acked)
+        self._waiting_since = now_s
+        self._patience_s = self._first_patience_s
+
+    def _fill(self) -> None:
+        while not self._complete and not self.is_full:
+            place = self._reader.next_slice()
+            if place is not None:
+                self._hold(place)
+            elif self._last is not None:
+                self._hold(self._last)
+                self._complete = True
+            else:
+                return
+
+    def _hold(self, source: Started | Ended | tuple[int, int]) -> None:
+        self._seq += 1
+        self._held.append(_Held(self._seq, source))
+
+    def _report(self, held: _Held) -> Report:
+        body = self._reader.rows(held.source) if isinstance(held.source, tuple) else held.source
+        return Report(
+            sweep=self._offer.sweep,
+            run=self._offer.run,
+            attempt=self._offer.attempt,
+            agent=self._agent_id,
+            seq=held.seq,
+            body=body,
+        )

@@ -1,0 +1,275 @@
+"""The `sweepyard` command. Each subcommand imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+from sweepyard.agent_cli import agent
+from sweepyard.errors import SpecError, SweepyardError, Unavailable, UserError
+from sweepyard.tracking.port import RunSort
+from sweepyard.tracking.records import RunState
+
+if TYPE_CHECKING:
+    from sweepyard.client import Client, Verb
+    from sweepyard.views import View
+
+DEFAULT_LIMIT = 50
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Hyperparameter sweeps on your own machines.",
+    epilog="Start here: sweepyard run sweep.yaml",
+)
+app.command("agent")(agent)
+
+SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
+Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def run(
+    what: Annotated[
+        str | None, typer.Argument(metavar="SWEEP.yaml", help="A sweep file; with --resume the ID of a sweep.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many agents to start.")] = 2,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a sweep: the one named, else the newest unfinished.")
+    ] = False,
+    project: Annotated[str | None, typer.Option(help="Project of the new sweep.")] = None,
+    dir: Dir = None,
+) -> None:
+    """Run a sweep from its file to its result: service, agents and a live view in one command.
+
+    Everything that it starts ends with it. Ctrl-C loses nothing: --resume goes on.
+    """
+    from sweepyard.runner import Interrupted, Runner
+    from sweepyard.settings import load_settings
+    from sweepyard.watch import make_console
+
+    runner = Runner(settings=load_settings(dir=dir), workers=workers, console=make_console())
+    try:
+        if resume:
+            code = runner.run_again(what)
+        elif what is None:
+            raise UserError("Which sweep? Give a sweep file: sweepyard run sweep.yaml")
+        else:
+            code = runner.run_file(Path(what), project=project)
+    except Interrupted as interrupt:
+        code = interrupt.exit_code
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="0: any free one. [default: 7077]")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis to use. [default: an embedded Valkey]")] = None,
+    store_url: Annotated[str | None, typer.Option(help="Database to use. [default: SQLite in --dir]")] = None,
+    dir: Dir = None,
+    api_key: Annotated[str | None, typer.Option(help="What clients show. Better: $SWEEPYARD_API_KEY.")] = None,
+    idle_exit_s: Annotated[float | None, typer.Option(help="Leave after so long without agents.")] = None,
+    lifeline: Annotated[int | None, typer.Option(help="File descriptor; end when its other end closes.")] = None,
+) -> None:
+    """Run the service that sweeps live in, until Ctrl-C."""
+    import logging
+
+    from sweepyard.controller.serve import serve
+    from sweepyard.settings import load_settings
+
+    settings = load_settings(
+        host=host,
+        port=port,
+        redis_url=redis_url,
+        store_url=store_url,
+        dir=dir,
+        api_key=api_key,
+        idle_exit_s=idle_exit_s,
+    )
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    raise typer.Exit(serve(settings, lifeline_fd=lifeline))
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path | None, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project of the sweep.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep.")] = None,
+    pause: Annotated[str | None, typer.Option(metavar="ID", help="Start no new runs for now.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="ID", help="No new runs; present ones end.")] = None,
+    cancel: Annotated[str | None, typer.Option(metavar="ID", help="End it and kill its runs.")] = None,
+    dir: Dir = None,
+) -> None:
+    """Create a sweep from a file and say how agents join it; or pause, resume, stop or cancel one."""
+    verbs: dict[Verb, str | None] = {"pause": pause, "resume": resume, "stop": stop, "cancel": cancel}
+    wishes = [(verb, sweep_id) for verb, sweep_id in verbs.items() if sweep_id is not None]
+    if len(wishes) + (file is not None) != 1:
+        raise UserError("Give either a sweep file, or one of --pause, --resume, --stop and --cancel with an ID.")
+    if file is None:
+        _control(*wishes[0], dir)
+    else:
+        _create(file, project=project, name=name, dir=dir)
+
+
+@app.command()
+def status(
+    sweep_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A sweep. [default: list all]")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until the sweep has ended.")] = False,
+    as_json: AsJson = False,
+    dir: Dir = None,
+) -> None:
+    """Show how a sweep is doing, or list all sweeps."""
+    from sweepyard import terminal
+    from sweepyard.watch import Story, find_sweep, make_console, open_screen
+    from sweepyard.watch import watch as follow
+
+    console = make_console()
+    with _client(dir) as client:
+        if sweep_id is None:
+            if watch:
+                raise UserError("Which sweep? Give its ID: sweepyard status ID --watch")
+            sweeps = client.sweeps(limit=DEFAULT_LIMIT).items
+            if as_json:
+                _print_json(sweeps)
+            elif sweeps:
+                console.print(terminal.sweeps_table(sweeps))
+            else:
+                console.print("No sweeps yet. Start one with: sweepyard run sweep.yaml")
+            return
+        found = find_sweep(client, sweep_id)
+        if watch:
+            story = Story(client, found.id)
+            story.skip()
+            with open_screen(console) as screen:
+                found = follow(story, found.id, screen)
+        if as_json:
+            _print_json(found)
+        else:
+            console.print(terminal.status(found))
+
+
+@app.command()
+def runs(
+    sweep_id: SweepId,
+    state: Annotated[list[RunState] | None, typer.Option(help="Only runs in this state; may be repeated.")] = None,
+    sort: Annotated[RunSort, typer.Option(help="Runs without a value come last.")] = "number",
+    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = DEFAULT_LIMIT,
+    as_json: AsJson = False,
+    dir: Dir = None,
+) -> None:
+    """List the runs of a sweep, each with its reason."""
+    from sweepyard import terminal
+    from sweepyard.watch import find_sweep, make_console
+
+    with _client(dir) as client:
+        found = find_sweep(client, sweep_id)
+        order: Literal["asc", "desc"] = "desc" if desc else "asc"
+        page = client.runs(found.id, states=state or (), sort=sort, order=order, limit=limit)
+    if as_json:
+        _print_json(page.items)
+        return
+    console = make_console()
+    console.print(terminal.runs_table(page.items, found) if page.items else "No runs.")
+    if page.total > len(page.items):
+        console.print(f"{len(page.items)} of {page.total} runs; --limit shows more.")
+
+
+@app.command()
+def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
+    """Show the best run of a sweep and its parameters."""
+    from sweepyard import terminal
+    from sweepyard.watch import find_sweep, make_console
+
+    with _client(dir) as client:
+        found = find_sweep(client, sweep_id)
+    if found.metric is None:
+        raise UserError(f"Sweep {found.id} has no metric, so none of its runs is the best.")
+    if as_json:
+        _print_json(found.best)
+    elif found.best is None:
+        make_console().print(f"No run of sweep {found.id} has a value of {found.metric.name} yet.")
+    else:
+        make_console().print(terminal.best(found.best, found.metric))
+
+
+def main() -> None:
+    """Run a command. Every error that we can explain is a message on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        app()
+    except SpecError as error:
+        _fail(_with_carets(error), error)
+    except SweepyardError as error:
+        _fail(f"sweepyard: {error}", error)
+
+
+def _fail(message: str, error: SweepyardError) -> NoReturn:
+    typer.echo(message, err=True)
+    raise SystemExit(error.exit_code)
+
+
+def _with_carets(error: SpecError) -> str:
+    from sweepyard.controller.spec import explain
+
+    source = Path(error.source)
+    return explain(error, source.read_text()) if source.is_file() else str(error)
+
+
+def _create(file: Path, *, project: str | None, name: str | None, dir: Path | None) -> None:
+    from sweepyard.sweepfile import SweepFile
+
+    source = SweepFile.read(file)
+    with _client(dir, create=True) as client:
+        created = client.create_sweep(source.text, project=project, name=name, source_name=str(file))
+    for note in created.notes:
+        typer.echo(f"note: {note}")
+    size = "continuous" if created.size is None else f"finite: {created.size} points"
+    cap = "" if created.run_cap is None else f", run_cap {created.run_cap}"
+    typer.echo(f"Created sweep {created.id} ({created.method}; space {size}{cap})")
+    typer.echo(f"Status:     sweepyard status {created.id}   {created.url}")
+    words = ["sweep-agent", created.id, "--url", client.url, *source.agent_options]
+    typer.echo(f"Run agents: {shlex.join(words)}")
+
+
+def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:
+    from sweepyard.watch import find_sweep
+
+    with _client(dir) as client:
+        changed = client.control(find_sweep(client, sweep_id).id, verb)
+    typer.echo(f"Sweep {changed.id} is {changed.state}: {changed.reason}")
+
+
+def _client(dir: Path | None, *, create: bool = False) -> Client:
+    """The configured service, or the local one, which is started if it does not run but has.
+
+    `create`: start it also where none ever ran.
+    """
+    from sweepyard.client import Client
+    from sweepyard.local import ensure_service, has_served
+    from sweepyard.settings import load_settings
+
+    settings = load_settings(dir=dir)
+    if not create and not has_served(settings):
+        raise Unavailable(f"No service has ever run in {settings.dir}. Start one with: sweepyard serve")
+    return Client(ensure_service(settings).url, settings.api_key)
+
+
+def _print_json(answer: View | Sequence[View] | None) -> None:
+    if isinstance(answer, Sequence):
+        plain: Any = [json.loads(view.model_dump_json()) for view in answer]
+    else:
+        plain = None if answer is None else json.loads(answer.model_dump_json())
+    typer.echo(json.dumps(plain, indent=2))

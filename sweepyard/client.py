@@ -1,0 +1,271 @@
+"""The service's HTTP API from Python: a method for each route, a view for each answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from sweepyard.errors import (
+    Conflict,
+    NotFound,
+    Problem,
+    SpecError,
+    SweepyardError,
+    Unauthorized,
+    Unavailable,
+    UserError,
+)
+from sweepyard.tracking.records import RunState
+from sweepyard.views import (
+    Connection,
+    EventView,
+    Health,
+    HistoryPage,
+    NewSweep,
+    ProblemView,
+    RunDetail,
+    RunPage,
+    SweepDetail,
+    SweepPage,
+    SweepView,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Client", "Connection"]
+
+TIMEOUT_S = 40.0
+"""Longer than the service takes to answer that it is too busy."""
+
+CONNECT_TIMEOUT_S = 5.0
+SILENCE_TIMEOUT_S = 60.0
+"""How long an event stream may be silent; the service says something every 15 s."""
+
+Answer = TypeVar("Answer")
+Verb = Literal["pause", "resume", "stop", "cancel"]
+
+_ERRORS: Mapping[str, type[SweepyardError]] = {
+    "not-found": NotFound,
+    "conflict": Conflict,
+    "unauthorized": Unauthorized,
+    "unavailable": Unavailable,
+    "internal": SweepyardError,
+}
+
+
+class Client:
+    """Talks to the service at `url`. Safe to share between threads; usable as a context manager.
+
+    Every method raises `Unavailable` if the service does not answer, `Unauthorized` without the right key, and
+    for what the service refuses the error that the service itself had (`NotFound`, `Conflict`, `SpecError`,
+    `UserError`).
+    """
+
+    def __init__(self, url: str, api_key: str | SecretStr | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+
+    def create_sweep(
+        self,
+        source: str | Mapping[str, Any],
+        *,
+        entity: str | None = None,
+        project: str | None = None,
+        name: str | None = None,
+        lenient: bool = False,
+        source_name: str = "sweep config",
+    ) -> NewSweep:
+        """Create a sweep from the text of a sweep file or a mapping.
+
+        `entity`, `project`, `name` win over what it says; `lenient` makes unknown keys notes. `source_name` heads
+        the messages of a `SpecError`.
+        """
+        body: dict[str, Any] = {"entity": entity, "project": project, "name": name, "lenient": lenient}
+        body["yaml" if isinstance(source, str) else "config"] = source
+        try:
+            return self._ask(NewSweep, "POST", "/sweeps", body=body)
+        except SpecError as error:
+            raise SpecError(error.problems, source=source_name) from None
+
+    def sweeps(self, *, offset: int = 0, limit: int = 100) -> SweepPage:
+        """All sweeps, newest first."""
+        return self._ask(SweepPage, "GET", "/sweeps", {"offset": offset, "limit": limit})
+
+    def sweep(self, sweep_id: str) -> SweepDetail:
+        return self._ask(SweepDetail, "GET", f"/sweeps/{_safe(sweep_id)}")
+
+    def control(self, sweep_id: str, verb: Verb) -> SweepView:
+        """Returns when the change is committed."""
+        return self._ask(SweepView, "POST", f"/sweeps/{_safe(sweep_id)}/{verb}")
+
+    def runs(
+        self,
+        sweep_id: str,
+        *,
+        states: Sequence[RunState] = (),
+        sort: str = "number",
+        order: Literal["asc", "desc"] = "asc",
+        offset: int = 0,
+        limit: int = 100,
+    ) -> RunPage:
+        """A sweep's runs, those in `states` if any are given. Runs without a value to sort by come last."""
+        page = {"sort": sort, "order": order, "offset": offset, "limit": limit}
+        query = {**page, "state": [str(state) for state in states]}
+        return self._ask(RunPage, "GET", f"/sweeps/{_safe(sweep_id)}/runs", query)
+
+    def run(self, sweep_id: str, ref: str | int) -> RunDetail:
+        """One run, by number or id."""
+        return self._ask(RunDetail, "GET", f"/sweeps/{_safe(sweep_id)}/runs/{_safe(ref)}")
+
+    def history(
+        self,
+        sweep_id: str,
+        ref: str | int,
+        *,
+        keys: Sequence[str] | None = None,
+        after_line: int = -1,
+        limit: int = 1000,
+    ) -> HistoryPage:
+        """Rows that a run has logged, with only the values of `keys` if given."""
+        query: dict[str, Any] = {"after_line": after_line, "limit": limit}
+        if keys is not None:
+            query["keys"] = ",".join(keys)
+        return self._ask(HistoryPage, "GET", f"/sweeps/{_safe(sweep_id)}/runs/{_safe(ref)}/history", query)
+
+    def events(self, sweep_id: str, *, after: int = 0, limit: int = 1000) -> list[EventView]:
+        """A sweep's story from the event after id `after`, oldest first."""
+        query = {"after": after, "limit": limit}
+        return self._ask(list[EventView], "GET", f"/sweeps/{_safe(sweep_id)}/events", query)
+
+    def connect(self, sweep_id: str) -> Connection:
+        """What an agent needs to work on a sweep."""
+        return self._ask(Connection, "GET", "/connect", {"sweep": sweep_id})
+
+    def health(self) -> Health:
+        return self._ask(Health, "GET", "/health")
+
+    def stream(self, sweep_id: str | None = None, *, after: int = 0) -> Iterator[EventView]:
+        """Events after id `after`, then each as it happens, until the service ends the stream."""
+        query = {"after": after} | ({"sweep": sweep_id} if sweep_id else {})
+        with (
+            self._explained(),
+            self._http.stream("GET", "/stream", params=query, timeout=SILENCE_TIMEOUT_S) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise self._error(response)
+            for line in response.iter_lines():
+                if line.startswith("data:"):
+                    yield EventView.model_validate_json(line.removeprefix("data:"))
+
+    def close(self) -> None:
+        """Close the connections. The client stays usable; it dials again."""
+        self._http.close()
+        del self._http
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        import httpx  # half of what importing this module would cost
+
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            trust_env=_host(self.url) not in ("localhost", "127.0.0.1", "::1"),  # no proxy to ourselves
+        )
+
+    def _ask(
+        self,
+        answer: type[Answer],
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        content = None if body is None else _encode(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        with self._explained():
+            response = self._http.request(method, path, params=query, content=content, headers=headers)
+        if not response.is_success:
+            raise self._error(response)
+        try:
+            return TypeAdapter(answer).validate_json(response.content)
+        except ValidationError:
+            raise self._stranger(f"an answer to {path} that this version cannot read") from None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn httpx' errors into ours."""
+        import httpx
+
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if isinstance(error, httpx.ReadTimeout):
+                raise Unavailable(f"The sweepyard service at {self.url} does not answer in time.") from None
+            raise Unavailable(
+                f"No sweepyard service answers at {self.url} ({error or type(error).__name__}). "
+                "Start one with: sweepyard serve"
+            ) from None
+
+    def _error(self, response: httpx.Response) -> SweepyardError:
+        """The error that the service had."""
+        try:
+            found = ProblemView.model_validate_json(response.content)
+        except ValidationError:
+            return self._stranger(f"HTTP status {response.status_code}")
+        kind = found.type.rpartition(":")[2]
+        if kind == "spec":
+            return SpecError([Problem(**item.model_dump()) for item in found.errors])
+        return _ERRORS.get(kind, UserError)(found.detail)
+
+    def _stranger(self, what: str) -> Unavailable:
+        return Unavailable(f"What answers at {self.url} is not a sweepyard service of this version: {what}.")
+
+
+def _host(url: str) -> str:
+    """The host of a service's address. Raises `UserError` if it is none."""
+    try:
+        address = urlsplit(url)
+        if address.scheme in ("http", "https") and address.hostname and address.port != 0:
+            return address.hostname
+    except ValueError:
+        pass
+    raise UserError(f"'{url}' is not the address of a service. It should look like http://host:7077.")
+
+
+def _safe(part: str | int) -> str:
+    """An id as one segment of a path."""
+    if "/" in str(part):
+        raise NotFound(f"There is no '{part}' here: give the id alone.")
+    return quote(str(part), safe="")
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"sweep config: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say instead of `value`: numpy's scalars and arrays have a plain form."""
+    if hasattr(value, "tolist") and not hasattr(plain := value.tolist(), "tolist"):
+        return plain
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} cannot stand in it: use numbers, text, lists and dicts")

@@ -1,0 +1,124 @@
+"""The public functions that need a service: `sweep` creates a sweep, `agent` works on one."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sweepyard.agent import functions
+from sweepyard.agent.forker import Forker
+from sweepyard.agent.link import Link
+from sweepyard.agent.options import Options
+from sweepyard.errors import SweepyardError, Unavailable, UserError
+
+
+def sweep(
+    sweep: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    entity: str | None = None,
+    project: str | None = None,
+) -> str:
+    """Create a sweep and return its id. The id and the page of its status are printed.
+
+    `sweep`: what a sweep file holds, as a dict, or a function that returns one. Without a configured address
+    (`SWEEPYARD_URL`) the local service in `.sweepyard/` is joined, or started.
+
+    Raises:
+        SpecError: the config cannot run; the message lists all that is wrong.
+        Unavailable: the service does not answer.
+    """
+    from sweepyard.client import Client
+    from sweepyard.local import ensure_service
+    from sweepyard.settings import load_settings
+
+    config = sweep() if callable(sweep) else sweep
+    if not isinstance(config, Mapping):
+        raise UserError(f"sweep() takes a dict, as a sweep file holds it; got {type(config).__name__}.")
+    settings = load_settings()
+    with Client(ensure_service(settings).url, settings.api_key) as client:
+        created = client.create_sweep(config, entity=entity, project=project)
+    for note in created.notes:
+        sys.stdout.write(f"sweepyard: note: {note}\n")
+    sys.stdout.write(f"sweepyard: created sweep {created.id}; status: {created.url}\n")
+    return created.id
+
+
+def agent(
+    sweep_id: str,
+    function: Callable[..., object] | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    count: int | None = None,
+) -> None:
+    """Execute runs of a sweep here, one at a time, until the sweep is done or `count` runs have ended.
+
+    Each run is a process of its own, forked from this one, with its output in a log file: `function` is called
+    without arguments, or with the run's config if it takes one parameter. Load data before, but start no GPU work
+    and no threads: a fork does not carry them over. Without `function` the sweep's own program is run.
+    Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep.
+
+    Raises:
+        UserError: a function that cannot be called with the config alone; no such sweep; nothing to run.
+        Unavailable: the service does not answer.
+    """
+    if function is not None:
+        functions.takes_config(function)
+    path = "/".join(part for part in (entity, project, sweep_id) if part)
+    options = agent_options(path, count=count)
+    link, process = _start_agent()
+    try:
+        link.send({"options": dataclasses.asdict(options), "has_function": function is not None})
+        forker = Forker(link, function, lambda line: sys.stdout.write(f"sweepyard: {line}\n"))
+        last_word = forker.serve()
+    finally:
+        link.close()
+        process.wait()
+    if forker.interrupted_by:
+        signal.raise_signal(forker.interrupted_by)
+    if last_word is None:
+        raise SweepyardError(f"The agent process ended unexpectedly (exit code {process.returncode}).")
+    if last_word["error"]:
+        raise (UserError if last_word["done"] == UserError.exit_code else Unavailable)(last_word["error"])
+
+
+def agent_options(sweep: str, *, count: int | None = None, program: str | None = None, **given: Any) -> Options:
+    """What to start an agent with. `given`: settings that win over the environment (None: not given).
+
+    Raises:
+        Unavailable: no service is configured, and none has ever run here.
+    """
+    from sweepyard.local import ensure_service, has_served
+    from sweepyard.settings import load_settings
+
+    settings = load_settings(**given)
+    if not has_served(settings):
+        raise Unavailable(
+            f"No service has ever run in {settings.dir}. Name one with --url or SWEEPYARD_URL, or start one here "
+            "with: sweepyard serve"
+        )
+    return Options(
+        sweep=sweep,
+        url=ensure_service(settings).url,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        dir=str(settings.dir),
+        term_grace_s=settings.term_grace_s,
+        count=count,
+        program=program,
+    )
+
+
+def _start_agent() -> tuple[Link, subprocess.Popen[bytes]]:
+    """The agent's own process, in a session of its own: a Ctrl-C reaches it through us."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "sweepyard.agent.main", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return Link(ours), process

@@ -1,0 +1,76 @@
+"""All settings: fields of `Settings`, each also an environment variable `SWEEPYARD_<NAME>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sweepyard.errors import UserError
+
+PREFIX = "SWEEPYARD_"
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """What the commands and the SDK can be told. Arguments win over the environment, and that over defaults.
+
+    Durations are seconds. Read them with `load_settings`, which explains a bad value.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Where the service listens. Beyond loopback it needs an API key.")
+    port: int = Field(7077, ge=0, le=65535, description="Port of the service; 0: any free one.")
+    redis_url: str | None = Field(
+        None, description="Redis or Valkey to use; unset: the service starts an embedded Valkey of its own."
+    )
+    store_url: str | None = Field(
+        None, description="Database of the tracking store, SQLite or PostgreSQL; unset: SQLite in the directory."
+    )
+    dir: Path = Field(Path(".sweepyard"), description="Directory for all that the service and the SDK keep.")
+    url: str | None = Field(
+        None, description="Address of the service to talk to; unset: the one that serves the directory."
+    )
+    api_key: SecretStr | None = Field(None, description="What clients must show the service, and do show it.")
+    heartbeat_s: float = Field(5.0, gt=0, description="How often an agent says that it lives.")
+    lost_after_s: float = Field(15.0, gt=0, description="Silence after which an agent is given up as lost.")
+    term_grace_s: float = Field(10.0, ge=0, description="Time between SIGTERM and SIGKILL for a run to end.")
+    proposal_deadline_s: float = Field(
+        30.0, gt=0, description="How long a search method may think before a random point takes its place."
+    )
+    idle_exit_s: float | None = Field(
+        None, gt=0, description="The service leaves after this long without agents and requests; unset: never."
+    )
+    log_level: LogLevel = Field("info", description="How much is logged: debug, info, warning or error.")
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from `given` (None: not given), the environment and the defaults.
+
+    Raises:
+        UserError: a value makes no sense; the message names the variable or argument.
+    """
+    wishes = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**wishes)
+    except ValidationError as error:
+        raise UserError("\n".join(_sentence(detail, wishes) for detail in error.errors())) from None
+
+
+def settings_table() -> str:
+    """The reference table of all settings, in Markdown."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "unset" if field.default is None else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _sentence(detail: Any, wishes: dict[str, Any]) -> str:
+    name = str(detail["loc"][0])
+    where = name if name in wishes else f"{PREFIX}{name.upper()}"
+    return f"{where}={detail['input']}: {detail['msg'][0].lower()}{detail['msg'][1:]}"

@@ -1,0 +1,295 @@
+"""What the terminal shows: views in, rich renderables or plain lines out. Nothing here asks or waits.
+
+Every state is a word; colours (blue, yellow, magenta: told apart by everyone) only repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweepyard.plain import finite
+from sweepyard.tracking.records import RunState, SweepState
+from sweepyard.views import AgentView, EventView, MetricView, RunView, SweepDetail, SweepView
+
+STYLES = {
+    "running": "blue",
+    "finished": "bold blue",
+    "finishing": "blue",
+    "stopped": "yellow",
+    "paused": "yellow",
+    "preempted": "yellow",
+    "failed": "magenta",
+    "crashed": "magenta",
+    "killed": "magenta",
+    "cancelled": "magenta",
+    "lost": "magenta",
+}
+"""How a state's word is coloured; other states are not."""
+
+TOLD = {
+    "run.started": "started",
+    "run.finished": "finished",
+    "run.stopped": "stopped early",
+    "run.failed": "failed",
+    "run.crashed": "crashed",
+    "run.killed": "killed",
+    "run.retried": "goes back to the queue",
+    "sweep.running": "the sweep runs",
+    "sweep.paused": "the sweep is paused",
+    "sweep.finishing": "the sweep takes no new runs",
+    "sweep.finished": "the sweep is finished",
+    "sweep.cancelled": "the sweep is cancelled",
+}
+"""Events that are worth a line, and how they are told. The rest is in the story of each run."""
+
+LINES_SHOWN = 6
+LOST_AGENTS_SHOWN = 2
+LONG_COLUMNS = ("parameters", "why")
+"""What is cut where a line is too short."""
+
+
+def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
+    """One screen about a sweep: progress, best run, agents, and the last of its story with the reasons."""
+    parts: list[RenderableType] = [*_summary(sweep), Text(), agents_table(sweep)]
+    if story:
+        parts += [Text(), *story[-LINES_SHOWN:]]
+    return Group(*parts)
+
+
+def status(sweep: SweepDetail) -> RenderableType:
+    """A sweep as it is now, with the last decisions of early termination."""
+    parts: list[RenderableType] = [*_summary(sweep)]
+    if any(agent.state == "active" for agent in sweep.agents):
+        parts += [Text(), agents_table(sweep)]
+    if sweep.decisions:
+        parts += [Text(), Text("last decisions", style="dim")]
+        parts += [
+            Text(f"  run {one.run_number}: {'stop' if one.action == 'stop' else 'go on'}, {one.reason}")
+            for one in sweep.decisions[-LINES_SHOWN:]
+        ]
+    return Group(*parts)
+
+
+def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
+    """What came out of a sweep: the best configuration, its rivals, and what early stopping saved."""
+    parts: list[RenderableType] = [Text(), header(sweep), Text(counts(sweep))]
+    if sweep.best and sweep.metric:
+        parts += [Text(), best(sweep.best, sweep.metric)]
+    if len(top) > 1:
+        parts += [Text(), Text(f"top {len(top)} runs", style="bold"), runs_table(top, sweep, why=False)]
+    stopped = sweep.counts.get(RunState.stopped, 0)
+    if stopped:
+        parts.append(
+            Text(f"{_many(stopped, 'run')} stopped early, which saved {_many(sweep.saved_steps, 'step')}.")
+        )
+    failed = sweep.counts.get(RunState.failed, 0) + sweep.counts.get(RunState.crashed, 0)
+    if failed:
+        parts.append(Text(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
+    return Group(*parts)
+
+
+def header(sweep: SweepView) -> Text:
+    """`digits  k3j9x2ab  running  bayes, maximize val_accuracy`."""
+    goal = f", {sweep.metric.goal} {sweep.metric.name}" if sweep.metric else ""
+    line = Text.assemble((sweep.name or "sweep", "bold"), "  ", sweep.id, "  ", state_text(sweep.state), "  ")
+    line.append(f"{sweep.method}{goal}")
+    if sweep.reason and sweep.state is not SweepState.running:
+        line.append(f" ({sweep.reason})", style="dim")
+    return line
+
+
+def progress(sweep: SweepDetail) -> RenderableType:
+    """A bar towards the number of runs that there will be; only the count where nothing bounds it."""
+    now = sweep.progress
+    grid = Table.grid(padding=(0, 1))
+    if now.total is None:
+        grid.add_row(f"{_many(now.ended, 'run')} ended, no run_cap")
+        return grid
+    bar = ProgressBar(
+        total=max(now.total, 1), completed=now.ended, width=40, complete_style="blue", finished_style="bold blue"
+    )
+    left = "" if now.eta_s is None or now.ended >= now.total else f", about {duration(now.eta_s)} left"
+    grid.add_row(bar, f"{now.ended} of {_many(now.total, 'run')}{left}")
+    return grid
+
+
+def counts(sweep: SweepView) -> str:
+    """`12 finished, 4 stopped, 2 running`; states without a run are left out."""
+    present = [f"{sweep.counts[state]} {state}" for state in RunState if sweep.counts.get(state)]
+    return ", ".join(present) or "no runs yet"
+
+
+def best(run: RunView, metric: MetricView) -> RenderableType:
+    """The best run with all its parameters, one per line."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in flat(run.params):
+        grid.add_row(f"  {name}", number(value))
+    title = Text.assemble("best ", (f"{metric.name} {number(run.objective)}", "bold"), f"  run {run.number}")
+    title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
+    return Group(title, grid)
+
+
+def agents_table(sweep: SweepDetail) -> Table:
+    """One line per agent that is there, and the last ones that were lost."""
+    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
+    table = _table("agent", "run", "step", metric or "last value", "parameters")
+    runs = {run.number: run for run in sweep.running}
+    there = [agent for agent in sweep.agents if agent.state == "active"]
+    lost = [agent for agent in sweep.agents if agent.state == "lost"][-LOST_AGENTS_SHOWN:]
+    for agent in [*there, *lost]:
+        for row in _agent_rows(agent, runs, metric, fixed):
+            table.add_row(*row)
+    if not there:
+        table.add_row(Text(f"no agent yet; start one with: sweep-agent {sweep.id}", style="dim"))
+    return table
+
+
+def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
+    """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
+    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
+    table = _table("run", "state", metric, "steps", "parameters", *(["why"] if why else []))
+    for run in runs:
+        cells: list[str | Text] = [str(run.number), state_text(run.state), number(run.objective), str(run.steps)]
+        cells.append(_cut(short(run.params, fixed)))
+        if why:
+            cells.append(_cut(run.state_reason or run.reason))
+        table.add_row(*cells)
+    return table
+
+
+def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
+    """Sweeps in the given order."""
+    table = _table("sweep", "name", "project", "state", "runs", "best")
+    for sweep in sweeps:
+        found = f"{sweep.metric.name} {number(sweep.best.objective)}" if sweep.best and sweep.metric else "-"
+        total = sum(sweep.counts.values())
+        cap = f" of {sweep.run_cap}" if sweep.run_cap else ""
+        table.add_row(sweep.id, sweep.name, sweep.project, state_text(sweep.state), f"{total}{cap}", found)
+    return table
+
+
+def story_line(event: EventView, run: RunView | None = None, fixed: Container[str] = ()) -> Text:
+    """One of the `TOLD` events as a line; with its run, also how far that got, or what it tries and why.
+
+    `fixed`: names of parameters that are not worth saying.
+    """
+    what, why = TOLD[event.kind], event.text
+    if event.run_number is not None:
+        what = f"run {event.run_number} {what}"
+    if event.kind == "run.started":
+        why = f"{run.reason} ({short(run.params, fixed)})" if run else ""
+    elif run is not None and event.kind != "run.retried":
+        what += _reached(run)
+    style = STYLES.get(event.kind.partition(".")[2], "")
+    return Text(f"{what}: {why}" if why else what, style=style, overflow="ellipsis", no_wrap=True)
+
+
+def best_line(sweep: SweepDetail) -> str | None:
+    """`best so far: val_accuracy 0.9767, run 12 (...)`; None without one."""
+    if sweep.best is None or sweep.metric is None:
+        return None
+    run, params = sweep.best, short(sweep.best.params, constants(sweep))
+    return f"best so far: {sweep.metric.name} {number(run.objective)}, run {run.number} ({params})"
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=STYLES.get(state, ""))
+
+
+def short(params: Mapping[str, Any], fixed: Container[str] = ()) -> str:
+    """Parameters on one line, without the `fixed` ones."""
+    return ", ".join(f"{name}={number(value, 4)}" for name, value in flat(params) if name not in fixed)
+
+
+def constants(sweep: SweepDetail) -> frozenset[str]:
+    """Dotted names of the parameters that have one and the same value in every run."""
+    return frozenset(_constants(sweep.config["parameters"]))
+
+
+def _constants(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, spec in parameters.items():
+        if "parameters" in spec:
+            yield from _constants(spec["parameters"], f"{prefix}{name}.")
+        elif spec.get("distribution") == "constant":
+            yield f"{prefix}{name}"
+
+
+def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Parameters with dotted names."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def number(value: Any, digits: int = 5) -> str:
+    """A value for reading: numbers rounded to significant digits, `-` for none."""
+    if value is None:
+        return "-"
+    if isinstance(value, float) and finite(value) is not None:
+        return f"{value:.{digits}g}"
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """`35 s`, `4 min`, `2 h 10 min`."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _summary(sweep: SweepDetail) -> Iterable[RenderableType]:
+    title = header(sweep)
+    title.no_wrap, title.overflow = True, "ellipsis"
+    yield title
+    yield progress(sweep)
+    yield Text(counts(sweep))
+    line = best_line(sweep)
+    if line:
+        yield Text(line, style="bold", overflow="ellipsis", no_wrap=True)
+
+
+def _agent_rows(
+    agent: AgentView, runs: Mapping[int, RunView], metric: str, fixed: Container[str]
+) -> Iterator[list[str | Text]]:
+    who = f"{agent.host}/{agent.pid}"
+    if agent.state == "lost":
+        yield [who, state_text("lost")]
+        return
+    present = [runs[n] for n in agent.runs if n in runs]
+    if not present:
+        yield [who, Text("waiting", style="dim")]
+    for run in present:
+        value = number(run.summary.get(metric)) if metric else "-"
+        ordered = Text(f"{run.number} ({run.order})", style="yellow") if run.order else str(run.number)
+        yield [who, ordered, str(run.steps), value, _cut(short(run.params, fixed))]
+
+
+def _reached(run: RunView | None) -> str:
+    if run is None or run.objective is None:
+        return ""
+    return f" at {number(run.objective)} after {_many(run.steps, 'step')}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _cut(text: str) -> Text:
+    """A cell that gives way where the line is too short."""
+    return Text(text, overflow="ellipsis", no_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=name not in LONG_COLUMNS)
+    return table

@@ -1,0 +1,250 @@
+"""What the service answers: the shapes that API, commands and SDK agree on.
+
+Times are seconds since 1970-01-01 UTC (`_at`). Numbers that are not finite appear as the texts "NaN",
+"Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sweepyard.tracking.records import AttemptState, Goal, Order, Outcome, RunState, SweepState
+
+
+class View(BaseModel):
+    """An answer. Unknown fields are skipped: a newer service may say more."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, ser_json_inf_nan="strings")
+
+
+class MetricView(View):
+    name: str
+    goal: Goal
+    target: float | None = Field(None, description="The sweep finishes when a run reaches it.")
+
+
+class RunView(View):
+    """One parameter point and how it went."""
+
+    id: str
+    number: int = Field(description="Counts from 1 within the sweep.")
+    name: str
+    state: RunState
+    state_reason: str = Field(description="Why it is in this state.")
+    attempt: int = Field(description="The present attempt, counted from 1.")
+    order: Order | None = Field(description="What the controller wants of it, if anything.")
+    order_reason: str
+    params: dict[str, Any] = Field(description="What was proposed; never changes.")
+    reason: str = Field(description="Why this point was proposed.")
+    config: dict[str, Any] = Field(description="What the user's code added.")
+    summary: dict[str, Any] = Field(description="The last value of everything logged.")
+    objective: float | None = Field(description="The best value of the sweep's metric in the present attempt.")
+    steps: int = Field(description="How many finite values of the sweep's metric the present attempt has.")
+    lines: int = Field(description="Rows in its history, over all attempts.")
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+
+class AttemptView(View):
+    """One execution of a run by one agent."""
+
+    n: int
+    state: AttemptState
+    agent_id: str
+    offered_at: float
+    started_at: float | None
+    ended_at: float | None
+    outcome: Outcome | None
+    exit_code: int | None
+    signal: int | None
+    reason: str
+    tail: str = Field(description="The last lines that the run printed, its traceback among them.")
+
+
+class DecisionView(View):
+    """What early termination decided about a run, and why."""
+
+    run_number: int | None
+    attempt: int
+    action: Literal["continue", "stop"]
+    rule: str
+    reason: str
+    rung: int = Field(description="The step at which the run was judged.")
+    value: float
+    threshold: float | None
+    peers: int = Field(description="How many runs set the threshold, this one included.")
+    decided_at: float
+
+
+class EventView(View):
+    """One fact in the story of a sweep, run or agent."""
+
+    id: int
+    sweep_id: str
+    kind: str
+    text: str
+    at: float
+    run_number: int | None
+    attempt: int | None
+    agent_id: str | None
+
+
+class AgentView(View):
+    """A process that executes runs of the sweep."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    state: Literal["active", "lost", "left"]
+    first_seen_at: float
+    last_seen_at: float
+    runs: list[int] = Field([], description="Numbers of the runs that it executes now.")
+
+
+class RowView(View):
+    """One row of a run's history; `line` counts from 0 over all attempts."""
+
+    line: int
+    attempt: int
+    step: int
+    runtime_s: float
+    logged_at: float
+    data: dict[str, Any]
+
+
+class SweepView(View):
+    """One sweep, in short."""
+
+    id: str
+    entity: str
+    project: str
+    name: str
+    url: str = Field(description="Where a browser sees it.")
+    state: SweepState
+    reason: str = Field(description="Why it is in this state.")
+    method: str
+    metric: MetricView | None
+    run_cap: int | None
+    seed: int
+    created_at: float
+    ended_at: float | None
+    counts: dict[RunState, int] = Field(description="How many runs are in each state.")
+    best: RunView | None = Field(description="The run with the best objective among the finished and the stopped.")
+
+
+class NewSweep(SweepView):
+    """A sweep that was just created."""
+
+    size: int | None = Field(description="How many points its space has; null if they cannot be counted.")
+    notes: list[str] = Field(description="What is allowed in the sweep file, but perhaps not what was meant.")
+
+
+class Progress(View):
+    """How far a sweep is. `total` is null if nothing but a person ends it."""
+
+    created: int
+    ended: int
+    total: int | None = Field(description="How many runs there will be: run_cap, or all points of a finite space.")
+    fraction: float | None = Field(description="ended / total, of 0 to 1.")
+    eta_s: float | None = Field(description="Seconds to go, judged by the last runs; null if that says nothing.")
+
+
+class SweepDetail(SweepView):
+    """One sweep, with what happens in it."""
+
+    config: dict[str, Any] = Field(description="The checked sweep file in normal form.")
+    size: int | None = Field(description="How many points its space has; null if they cannot be counted.")
+    progress: Progress
+    agents: list[AgentView]
+    running: list[RunView] = Field(description="The runs that are executed now, the first 100.")
+    decisions: list[DecisionView] = Field(description="The last decisions of early termination, oldest first.")
+    saved_steps: int = Field(description="Steps that early stopping saved, against the longest finished run.")
+
+
+class RunDetail(RunView):
+    """One run, with all that happened to it."""
+
+    detail: dict[str, Any] = Field(description="The numbers behind its proposal.")
+    attempts: list[AttemptView]
+    decisions: list[DecisionView]
+    story: list[EventView]
+
+
+class SweepPage(View):
+    items: list[SweepView]
+    total: int
+    offset: int
+    limit: int
+
+
+class RunPage(View):
+    items: list[RunView]
+    total: int = Field(description="How many runs there are in the asked states, on all pages.")
+    offset: int
+    limit: int
+
+
+class HistoryPage(View):
+    rows: list[RowView]
+    next_after_line: int | None = Field(description="Ask again with `after_line` set to it; null: that was all.")
+
+
+class ConnectedSweep(View):
+    """What an agent must know of its sweep."""
+
+    id: str
+    name: str
+    entity: str
+    project: str
+    url: str
+    state: SweepState
+    reason: str
+    program: str | None
+    command: list[str] | None
+    metric: MetricView | None
+    run_cap: int | None
+
+
+class Connection(View):
+    """How an agent finds the bus."""
+
+    instance: str = Field(description="8 characters that name the installation.")
+    redis_url: str
+    prefix: str = Field(description="What every key of this installation in Redis begins with.")
+    wire_version: int
+    heartbeat_s: float
+    lost_after_s: float
+    sweep: ConnectedSweep
+
+
+class Health(View):
+    """Whether the service works; `redis` and `engine` say `ok` or what is wrong."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    instance: str
+    engine: str
+    redis: str
+
+
+class ProblemItem(View):
+    """One of several things that are wrong. `line` and `column` count from 1; 0: unknown."""
+
+    path: str
+    message: str
+    line: int = 0
+    column: int = 0
+
+
+class ProblemView(View):
+    """Every error, after RFC 9457."""
+
+    type: str = Field(description="What kind of error, as a URN.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened, where, and what to do about it.")
+    errors: list[ProblemItem] = []

@@ -1,0 +1,229 @@
+"""What the tests of API and client share: an engine without agents, a sweep with a past, a real server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from sweepyard.clock import wait_until
+from sweepyard.controller.http import ConnectionInfo, make_app
+from sweepyard.controller.moves import new_id
+from sweepyard.controller.port import Verb
+from sweepyard.controller.spec import Spec, read_spec
+from sweepyard.errors import Conflict, IllegalTransition
+from sweepyard.tracking.lifecycle import SWEEP_MOVES, SweepEvent, move
+from sweepyard.tracking.port import Transaction
+from sweepyard.tracking.records import (
+    Agent,
+    Attempt,
+    AttemptState,
+    Decision,
+    Event,
+    Outcome,
+    Row,
+    Run,
+    RunState,
+    Sweep,
+    SweepState,
+)
+from sweepyard.tracking.sql import SqlStore
+
+KEY = "open-sesame"
+NOW = 2000.0
+SWEEP = "abcd1234"
+CONFIG = {
+    "method": "random",
+    "metric": {"name": "acc", "goal": "maximize", "target": 0.99},
+    "parameters": {"lr": {"min": 0.1, "max": 0.9}, "bs": {"values": [16, 32]}},
+    "early_terminate": {"type": "hyperband", "min_iter": 3},
+    "run_cap": 20,
+    "program": "train.py",
+    "project": "digits",
+}
+EVENTS = {
+    "pause": SweepEvent.pause,
+    "resume": SweepEvent.resume,
+    "stop": SweepEvent.finish,
+    "cancel": SweepEvent.cancel,
+}
+
+
+class FixedClock:
+    """Always `NOW`."""
+
+    def wall(self) -> float:
+        return NOW
+
+    def monotonic(self) -> float:
+        return NOW
+
+
+class StoreEngine:
+    """Writes what a user does, as the engine would, and nothing else: it has no bus."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.store = store
+        self.epoch = store.take_over()
+
+    def create_sweep(self, spec: Spec) -> Sweep:
+        sweep = Sweep(
+            id=new_id(),
+            entity=spec.entity,
+            project=spec.project,
+            name=spec.name,
+            spec=spec.data,
+            seed=7 if spec.seed is None else spec.seed,
+            created_at=NOW,
+        )
+        with self.store.transaction(self.epoch) as tx:
+            tx.add_sweep(sweep)
+            tx.add_event(Event(sweep_id=sweep.id, kind="sweep.created", text="made", at=NOW))
+        return sweep
+
+    def control(self, sweep_id: str, verb: Verb) -> Sweep:
+        sweep = self.store.sweep(sweep_id)
+        assert sweep is not None
+        try:
+            state = move(SWEEP_MOVES, sweep.state, EVENTS[verb])
+        except IllegalTransition:
+            raise Conflict(f"Sweep {sweep_id} is {sweep.state}: {verb} is not possible.") from None
+        sweep = replace(sweep, state=state, reason=f"{verb} by the user")
+        with self.store.transaction(self.epoch) as tx:
+            tx.save_sweep(sweep)
+            tx.add_event(Event(sweep_id=sweep.id, kind=f"sweep.{sweep.state}", text=sweep.reason, at=NOW))
+        return sweep
+
+    def health(self) -> dict[str, Any]:
+        return {"status": "ok", "engine": "ok", "redis": "ok", "epoch": self.epoch}
+
+
+def make_service(
+    store: SqlStore,
+    *,
+    api_key: str | None = None,
+    redis_url: str = "redis://10.0.0.1:6379/0",
+    closing: threading.Event | None = None,
+) -> FastAPI:
+    """The application on `store`, which holds `SWEEP` and its past."""
+    engine = StoreEngine(store)
+    with store.transaction(engine.epoch) as tx:
+        _write_past(tx)
+    connection = ConnectionInfo(redis_url=redis_url, prefix="sy-test", heartbeat_s=5, lost_after_s=15)
+    clock = FixedClock()
+    return make_app(
+        store=store, engine=engine, connection=connection, api_key=api_key, clock=clock, closing=closing
+    )
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The URL of a real server of `app`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            assert wait_until(lambda: server.started, 10)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+# number, state, objective, steps, ended_at
+PAST = [
+    (1, RunState.finished, 0.9, 50, 1000.0),
+    (2, RunState.stopped, 0.5, 3, 1100.0),
+    (3, RunState.stopped, 0.6, 9, 1200.0),
+    (4, RunState.failed, None, 0, 1300.0),
+    (5, RunState.finished, 0.95, 40, 1400.0),
+    (6, RunState.running, 0.7, 12, None),
+    (7, RunState.pending, None, 0, None),
+]
+
+
+def _write_past(tx: Transaction) -> None:
+    spec = read_spec(CONFIG)
+    tx.add_sweep(
+        Sweep(
+            id=SWEEP,
+            entity="local",
+            project="digits",
+            name="first",
+            spec=spec.data,
+            seed=7,
+            state=SweepState.running,
+            created_at=500.0,
+        )
+    )
+    for one in ("agent-a", "agent-b"):
+        tx.save_agent(
+            Agent(id=one, sweep_id=SWEEP, host="box", pid=1, version="0", first_seen_at=500.0, last_seen_at=1999.0)
+        )
+    keys = [_write_run(tx, *past) for past in PAST]
+    _write_decision(tx, keys[1], "continue", 0.5)
+    _write_decision(tx, keys[1], "stop", 0.4)
+    tx.add_rows(keys[0], [_row(line) for line in range(6)])
+
+
+def _write_run(
+    tx: Transaction, number: int, state: RunState, objective: float | None, steps: int, ended_at: float | None
+) -> int:
+    run = tx.add_run(
+        Run(
+            id=f"run0000{number}",
+            sweep_id=SWEEP,
+            number=number,
+            name=f"run-{number}",
+            params={"lr": number / 10, "bs": 16},
+            reason=f"random draw {number}",
+            detail={"u": [0.5]},
+            state=state,
+            objective=objective,
+            steps=steps,
+            summary={"acc": objective, "odd": float("nan")},
+            created_at=900.0,
+            started_at=None if state is RunState.pending else 950.0,
+            ended_at=ended_at,
+        )
+    )
+    attempt = Attempt(run_key=run.key, n=1, offered_at=900.0)
+    if state is RunState.running:
+        attempt = replace(attempt, state=AttemptState.running, agent_id="agent-b", started_at=950.0)
+    elif state is not RunState.pending:
+        outcome = Outcome(state)
+        ended = {"state": AttemptState.ended, "ended_at": ended_at, "outcome": outcome, "tail": "Boom"}
+        attempt = replace(attempt, agent_id="agent-a", started_at=950.0, **ended)
+    tx.add_attempt(attempt)
+    about = {"run_key": run.key, "run_number": number, "attempt": 1}
+    tx.add_event(Event(sweep_id=SWEEP, kind=f"run.{state}", text=f"run {number}", at=950.0, **about))
+    return run.key
+
+
+def _write_decision(tx: Transaction, run_key: int, action: Any, value: float) -> None:
+    tx.add_decision(
+        Decision(
+            run_key=run_key,
+            attempt=1,
+            action=action,
+            rule="hyperband",
+            reason=f"{value} against 0.45",
+            rung=3,
+            value=value,
+            threshold=0.45,
+            peers=2,
+            decided_at=1050.0,
+        )
+    )
+
+
+def _row(line: int) -> Row:
+    data: dict[str, Any] = {"acc": line / 10} if line % 2 else {"loss": float("inf"), "note": "x"}
+    return Row(line=line, attempt=1, step=line, runtime_s=line, logged_at=950.0 + line, data=data)

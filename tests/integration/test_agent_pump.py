@@ -1,0 +1,444 @@
+"""An agent on a real bus with real processes; the test plays the controller."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from sweepyard.agent.contact import Identity
+from sweepyard.agent.launcher import Interrupted, Launcher, start_forker
+from sweepyard.agent.pump import Limits, Pump
+from sweepyard.agent.supervisor import Wish
+from sweepyard.bus.agent_side import RedisAgentBus
+from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.keys import Keys
+from sweepyard.bus.wire import (
+    AttemptOrder,
+    AttemptRef,
+    Control,
+    Ended,
+    Left,
+    Message,
+    Offer,
+    Presence,
+    Report,
+    Rows,
+    Started,
+)
+from sweepyard.clock import wait_until
+from sweepyard.errors import Unavailable, UserError
+
+DEADLINE_S = 20.0
+SWEEP = "sweep001"
+GRACE_S = {Wish.preempt: 5.0, Wish.stop: 5.0, Wish.kill: 0.3, Wish.drop: 0.0}
+
+LOG_TWO = (
+    "import sweepyard as s; s.init(); s.log({'loss': s.config.lr}); s.log({'loss': float('nan')}); print('bye')"
+)
+SLEEP = "import sweepyard as s, time; s.init(); s.log({'up': 1}); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+
+
+class FlakyBus(RedisAgentBus):
+    """The real bus, with an outage that the test turns on."""
+
+    out = False
+
+    def exchange(self, messages: Any, presence: Presence) -> Control:
+        if self.out:
+            raise Unavailable("Redis at 127.0.0.1:1 does not answer: no route.")
+        return super().exchange(messages, presence)
+
+
+class Yard:
+    """One agent in a thread, with the other end of its bus."""
+
+    def __init__(self, redis_url: str, base: Path, agent_id: str = "a1") -> None:
+        self.redis_url = redis_url
+        self.base = base
+        self.id = agent_id
+        # An agent's thread that waits for offers outlives it by a while: no two may share a queue.
+        self.prefix = f"sy-{secrets.token_hex(4)}"
+        self.controller = RedisControllerBus(redis_url, self.prefix)
+        self.bus = FlakyBus(redis_url, self.prefix, agent_id)
+        self.said: list[str] = []
+        self.seen: list[Message] = []
+        self.code: int | None = None
+        self.acks = True
+        self._position = "0"
+
+    def start(
+        self, code: str = "", *, argv: Callable[[Offer, Path], list[str] | None] | None = None, **limits: Any
+    ) -> None:
+        """Let the agent run `python -c code` for each offer."""
+        agent = Identity(
+            id=self.id, host="h", version="0", sweep=SWEEP, project="p", entity="e", dir=self.base / "yard"
+        )
+        self.limits = Limits(**{"heartbeat_s": 0.2, "grace_s": GRACE_S, **limits})
+        self.pump = Pump(
+            agent,
+            self.bus,
+            argv or (lambda *_: [sys.executable, "-c", code]),
+            self.said.append,
+            limits=self.limits,
+        )
+        self.link, self.forker = start_forker(None)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        self.code = self.pump.run(Launcher(self.link, self.pump.inbox.put))
+
+    def offer(
+        self, run: str = "run00001", attempt: int = 1, params: Mapping[str, Any] | None = None
+    ) -> AttemptRef:
+        offer = Offer(
+            sweep=SWEEP, run=run, number=1, attempt=attempt, name="n", params=dict(params or {"lr": 0.5})
+        )
+        self.controller.offer(offer)
+        return offer.ref
+
+    def listen(self) -> None:
+        """Read what arrived, and acknowledge it if the test wants that."""
+        for position, message in self.controller.read(self._position, 0.02):
+            self._position = position
+            assert message is not None
+            self.seen.append(message)
+            if isinstance(message, Report) and self.acks:
+                self.controller.tell(message.agent, acks={message.ref: message.seq})
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Listen until `condition` holds."""
+
+        def listened() -> bool:
+            self.listen()
+            return bool(condition())
+
+        assert wait_until(listened, DEADLINE_S, 0.0), (self.said, self.seen)
+
+    def reports(self, ref: AttemptRef) -> list[Report]:
+        return [m for m in self.seen if isinstance(m, Report) and m.ref == ref]
+
+    def ended(self, ref: AttemptRef) -> Ended | None:
+        bodies = [report.body for report in self.reports(ref)]
+        return bodies[-1] if bodies and isinstance(bodies[-1], Ended) else None
+
+    def rows(self, ref: AttemptRef) -> list[dict[str, Any]]:
+        """Each row once, as the store would keep them."""
+        bodies = {report.seq: report.body for report in self.reports(ref)}
+        return [row.data for seq in sorted(bodies) if isinstance(body := bodies[seq], Rows) for row in body.rows]
+
+    def run(self, run: str = "run00001", attempt: int = 1) -> Ended:
+        ref = self.offer(run, attempt)
+        self.until(lambda: self.ended(ref))
+        ended = self.ended(ref)
+        assert ended is not None
+        return ended
+
+    def order(self, ref: AttemptRef, kind: Any, reason: str = "because") -> None:
+        self.controller.tell(self.id, orders={ref: AttemptOrder(kind=kind, reason=reason)})
+
+    def interrupt(self) -> None:
+        self.pump.inbox.put(Interrupted("SIGTERM"))
+
+    def join(self) -> int:
+        self.until(lambda: self.code is not None)
+        assert self.code is not None
+        return self.code
+
+    def left(self) -> str:
+        self.until(lambda: isinstance(self.seen[-1], Left))
+        last = self.seen[-1]
+        assert isinstance(last, Left)
+        return last.reason
+
+    def close(self) -> None:
+        if self.code is None:
+            self.interrupt()
+            self.interrupt()
+            self._thread.join(DEADLINE_S)
+        self.link.close()
+        assert self.forker.wait(DEADLINE_S) == 0
+
+
+@pytest.fixture
+def yard(redis_url: str, tmp_path: Path) -> Iterator[Yard]:
+    yard = Yard(redis_url, tmp_path)
+    yield yard
+    if hasattr(yard, "pump"):
+        yard.close()
+
+
+def runs_up(yard: Yard, ref: AttemptRef) -> Callable[[], bool]:
+    return lambda: {"up": 1} in yard.rows(ref)
+
+
+def test_one_run_walked(yard: Yard) -> None:
+    yard.start(LOG_TWO)
+    ended = yard.run()
+    ref = AttemptRef("run00001", 1)
+    assert (ended.outcome, ended.exit_code, ended.signal, ended.reason, ended.tail) == (
+        "finished",
+        0,
+        None,
+        "",
+        "bye",
+    )
+    reports = yard.reports(ref)
+    assert [report.seq for report in reports] == list(range(1, len(reports) + 1))
+    assert isinstance(reports[0].body, Started)
+    assert yard.rows(ref) == [{"loss": 0.5}, {"loss": "NaN"}]
+    yard.until(lambda: not (yard.base / "yard" / "runs" / str(ref)).exists())
+    assert (yard.base / "yard" / "logs" / "run00001-1.log").read_text() == "bye\n"
+    assert any("run #1 started: lr=0.5" in line for line in yard.said)
+
+
+def test_presence_tells_what_the_agent_can_take(yard: Yard) -> None:
+    yard.start(SLEEP)
+    yard.until(lambda: yard.seen)
+    first = yard.seen[0]
+    assert isinstance(first, Presence)
+    assert (first.free, first.running, first.sweep) == (1, [], SWEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    word = yard.controller.presence()["a1"]
+    assert (word.free, word.running) == (0, [str(ref)])
+    yard.until(lambda: yard.controller.presence()["a1"].beat > word.beat)
+    yard.order(ref, "stop")
+    yard.until(lambda: yard.ended(ref))
+    at = next(n for n, m in enumerate(yard.seen) if isinstance(m, Report) and isinstance(m.body, Ended))
+    ready = yard.seen[at + 1]
+    assert isinstance(ready, Presence)
+    assert ready.free == 1, "the end of a run and the free slot are one message"
+
+
+def test_one_run_after_the_other(yard: Yard) -> None:
+    yard.start(LOG_TWO, count=4)
+    refs = [yard.offer(f"run0000{n}") for n in range(5)]
+    assert yard.join() == 0
+    assert [bool(yard.ended(ref)) for ref in refs] == [True] * 4 + [False]
+    assert yard.left() == "it has done the 4 runs that it was started for"
+    assert yard.controller.waiting(SWEEP) == {refs[4]}
+    assert yard.controller.presence() == {}
+
+
+FAILURES = [
+    ("raise ValueError('boom')", 1, None, "ValueError: boom"),
+    ("import sys; sys.exit(3)", 3, None, "exited with code 3"),
+    ("import os; os.kill(os.getpid(), 9)", None, 9, "killed by signal 9 (SIGKILL; out of memory?)"),
+    ("import sweepyard as s; s.init(); s.finish(5)", 0, None, "the code called finish(exit_code=5)"),
+]
+
+
+@pytest.mark.parametrize(("code", "exit_code", "number", "reason"), FAILURES, ids=[case[3] for case in FAILURES])
+def test_failures_are_explained(
+    yard: Yard, code: str, exit_code: int | None, number: int | None, reason: str
+) -> None:
+    yard.start(code)
+    ended = yard.run()
+    assert (ended.outcome, ended.exit_code, ended.signal, ended.reason) == ("failed", exit_code, number, reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "outcome", "number"),
+    [
+        (SLEEP, "stop", "stopped", None),
+        (SLEEP, "kill", "killed", None),
+        (STUBBORN, "kill", "killed", signal.SIGKILL),
+    ],
+)
+def test_orders_end_a_run(yard: Yard, code: str, kind: str, outcome: str, number: int | None) -> None:
+    yard.start(code)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.order(ref, kind, "0.71 < 0.78")
+    yard.until(lambda: yard.ended(ref))
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.signal, ended.reason) == (outcome, number, "0.71 < 0.78")
+
+
+def test_an_order_arrives_without_waiting_for_a_heartbeat(yard: Yard) -> None:
+    yard.start(SLEEP, heartbeat_s=600.0)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.order(ref, "stop")
+    yard.until(lambda: yard.ended(ref))
+
+
+def test_a_dropped_run_is_killed_and_not_mentioned_again(yard: Yard) -> None:
+    yard.start(STUBBORN)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.order(ref, "drop", "attempt 2 has begun")
+    yard.until(lambda: yard.controller.presence()["a1"].free == 1)
+    assert yard.ended(ref) is None
+    yard.until(lambda: yard.controller.presence()["a1"].running == [])
+    other = yard.offer("run00002")
+    yard.until(runs_up(yard, other))
+
+
+def test_without_acknowledgement_everything_is_sent_again(yard: Yard) -> None:
+    yard.acks = False
+    yard.start(LOG_TWO)
+    ref = yard.offer()
+    yard.until(lambda: [report.seq for report in yard.reports(ref)].count(1) == 2)
+    yard.until(lambda: sum(isinstance(report.body, Ended) for report in yard.reports(ref)) == 2)
+    first, *_ = [n for n, report in enumerate(yard.reports(ref)) if isinstance(report.body, Ended)]
+    once, again = yard.reports(ref)[: first + 1], yard.reports(ref)[first + 1 :]
+    assert again == once
+    assert (yard.base / "yard" / "runs" / str(ref)).exists()
+    yard.controller.tell("a1", acks={ref: once[-1].seq})
+    yard.until(lambda: not (yard.base / "yard" / "runs" / str(ref)).exists())
+
+
+def test_an_outage_loses_nothing_and_stops_nothing(yard: Yard) -> None:
+    yard.start("import sweepyard as s; s.init(); [s.log({'n': n}) for n in range(1000)]", count=1)
+    yard.until(lambda: yard.seen)
+    ref = yard.offer()
+    yard.bus.out = True
+    yard.until(lambda: any("run #1 finished" in line for line in yard.said))
+    yard.listen()
+    assert yard.reports(ref) == []
+    yard.bus.out = False
+    assert yard.join() == 0
+    assert yard.rows(ref) == [{"n": n} for n in range(1000)]
+    outages = [line for line in yard.said if "does not answer" in line]
+    assert len(outages) == 1
+    assert "the service can be reached again" in yard.said
+
+
+def test_a_flushed_redis_loses_nothing(yard: Yard) -> None:
+    yard.acks = False
+    yard.start(LOG_TWO)
+    ref = yard.offer()
+    yard.until(lambda: yard.ended(ref))
+    with redis.Redis.from_url(yard.redis_url) as client:
+        client.flushall()
+    yard.seen.clear()
+    yard._position = "0"
+    yard.acks = True
+    yard.until(lambda: yard.ended(ref))
+    assert yard.rows(ref) == [{"loss": 0.5}, {"loss": "NaN"}]
+
+
+def test_interrupted_it_gives_its_run_back(yard: Yard) -> None:
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.interrupt()
+    assert yard.join() == 0
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == ("preempted", "its agent was told to end by SIGTERM")
+    assert yard.left() == "told to end by SIGTERM"
+    assert yard.controller.presence() == {}
+
+
+def test_interrupted_twice_it_does_not_wait(yard: Yard) -> None:
+    yard.start(STUBBORN)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.interrupt()
+    yard.interrupt()
+    assert yard.join() == 0
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.signal) == ("preempted", signal.SIGKILL)
+
+
+def test_a_stopped_run_stays_stopped_when_the_agent_leaves(yard: Yard) -> None:
+    yard.start(STUBBORN, grace_s={**GRACE_S, Wish.stop: 600.0})
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.order(ref, "stop", "enough")
+    yard.until(lambda: (yard.base / "yard" / "runs" / str(ref) / "stop").exists())
+    yard.interrupt()
+    yard.interrupt()
+    assert yard.join() == 0
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == ("stopped", "enough")
+
+
+def test_told_to_leave_it_finishes_its_run_first(yard: Yard) -> None:
+    yard.start(
+        "import sweepyard as s, time; s.init(); s.log({'up': 1})\nwhile not s.should_stop(): time.sleep(0.01)"
+    )
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.controller.tell("a1", exit_reason="sweep sweep001 is finished: run_cap reached")
+    yard.until(lambda: any("this agent ends: sweep sweep001 is finished" in line for line in yard.said))
+    assert yard.code is None
+    yard.order(ref, "stop")
+    assert yard.join() == 0
+    assert yard.left() == "sweep sweep001 is finished: run_cap reached"
+
+
+def test_results_are_confirmed_before_it_leaves(yard: Yard) -> None:
+    yard.acks = False
+    yard.start(LOG_TWO, count=1)
+    ref = yard.offer()
+    yard.until(lambda: yard.ended(ref))
+    yard.until(lambda: [m.free for m in yard.controller.presence().values()] == [0])
+    assert yard.code is None
+    yard.controller.tell("a1", acks={ref: yard.reports(ref)[-1].seq})
+    assert yard.join() == 0
+
+
+def test_it_gives_up_when_its_first_runs_all_fail(yard: Yard) -> None:
+    yard.start("raise ValueError('boom')", max_initial_failures=3)
+    refs = [yard.offer(f"run0000{n}") for n in range(4)]
+    assert yard.join() == 1
+    assert [bool(yard.ended(ref)) for ref in refs] == [True] * 3 + [False]
+    assert yard.left() == "its first 3 runs have all failed, the last with: ValueError: boom"
+    assert yard.controller.waiting(SWEEP) == {refs[3]}
+
+
+def test_one_good_run_ends_that_guard(yard: Yard) -> None:
+    yard.start("import sweepyard as s; s.init(); assert s.config.lr == 1", max_initial_failures=2, count=4)
+    for n, lr in enumerate((0, 1, 0, 0)):
+        ref = yard.offer(f"run0000{n}", params={"lr": lr})
+        yard.until(lambda ref=ref: yard.ended(ref))
+    assert yard.join() == 0
+
+
+def test_an_offer_that_cannot_be_expanded_goes_back(yard: Yard) -> None:
+    def refuse(_offer: Offer, _dir: Path) -> list[str]:
+        raise UserError("command: unknown macro ${nosuch}")
+
+    yard.start(argv=refuse)
+    ref = yard.offer()
+    assert yard.join() == 2
+    assert yard.reports(ref) == []
+    assert yard.controller.waiting(SWEEP) == {ref}
+    assert any("unknown macro ${nosuch}" in line for line in yard.said)
+
+
+def test_when_the_forker_dies_runs_go_back(yard: Yard) -> None:
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.forker.kill()
+    assert yard.join() == 1
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert ended.outcome == "preempted"
+    yard.forker.wait()
+    yard.forker.returncode = 0
+
+
+def test_keys_are_gone_when_the_agent_is(yard: Yard) -> None:
+    yard.start(LOG_TWO, count=1)
+    yard.run()
+    yard.join()
+    with redis.Redis.from_url(yard.redis_url) as client:
+        assert not client.exists(Keys(yard.prefix).agent("a1"))

@@ -1,0 +1,354 @@
+"""Bad sweep files: each with the line and the words that its message must have."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweepyard.controller.spec import explain, read_spec
+from sweepyard.errors import SpecError
+
+GOOD = """\
+method: {method}
+metric: {{name: loss, goal: minimize}}
+parameters:
+  lr: {{min: 0.1, max: 0.9}}
+{more}
+"""
+
+
+def top(more: str, method: str = "random") -> str:
+    """A good file with `more` at its top level, from line 5 on."""
+    return GOOD.format(method=method, more=more)
+
+
+def parameter(text: str, method: str = "random") -> str:
+    """A file whose only parameter `p`, on line 3, is `text`."""
+    return f"method: {method}\nparameters:\n  p: {text}\nmetric: {{name: loss}}\n"
+
+
+def named(distribution: str, keys: str) -> str:
+    """A file whose only parameter `p`, on line 3, names its distribution."""
+    return parameter(f"{{distribution: {distribution}, {keys}}}")
+
+
+def stop(keys: str) -> str:
+    """A good file with `early_terminate` on line 5."""
+    return top(f"early_terminate: {{{keys}}}")
+
+
+BAD: dict[str, tuple[str, int, str]] = {
+    # the file as a whole
+    "empty": ("", 0, "is empty"),
+    "only a comment": ("# nothing\n", 0, "is empty"),
+    "empty mapping": ("{}", 1, "is empty"),
+    "null": ("null", 1, "is empty"),
+    "a list": ("- method: grid", 1, "must be a mapping of keys such as method and parameters, not a list"),
+    "a word": ("sweep", 1, "must be a mapping of keys such as method and parameters, not 'sweep'"),
+    "a path instead of text": ("configs/sweep.yaml", 1, "not 'configs/sweep.yaml'"),
+    "not YAML": ("method: [", 1, "is never closed, or a value is missing"),
+    "duplicate key": ("method: grid\nmethod: random", 2, "method: written twice"),
+    # method
+    "no method": ("parameters: {a: {value: 1}}", 1, "method is missing"),
+    "unknown method": ("method: bayesian\nparameters: {a: {values: [1, 2]}}", 1, "did you mean bayes?"),
+    "upper-case method": ("method: Grid\nparameters: {a: {value: 1}}", 1, "did you mean grid?"),
+    "method tells all choices": ("method: x\nparameters: {a: {value: 1}}", 1, "(allowed: grid, random, bayes)"),
+    "tpe": ("method: tpe\nparameters: {a: {value: 1}}", 1, "did you mean bayes?"),
+    "method empty": ("method:\nparameters: {a: {value: 1}}", 1, "method: nothing is not known"),
+    "method a list": ("method: [grid]\nparameters: {a: {value: 1}}", 1, "method: a list is not known"),
+    "method a number": ("method: 1\nparameters: {a: {value: 1}}", 1, "method: 1 is not known"),
+    "custom": ("method: custom\nparameters: {a: {value: 1}}", 1, "custom is not supported: choose grid"),
+    # parameters
+    "no parameters": ("method: random", 1, "parameters is missing"),
+    "parameters empty": ("method: random\nparameters:", 2, "must be a mapping of parameter names, not nothing"),
+    "no parameter in it": ("method: random\nparameters: {}", 2, "is empty: it needs at least one parameter"),
+    "parameters a list": (
+        "method: random\nparameters: [a]",
+        2,
+        "mapping of parameter names, not a list",
+    ),
+    "misspelt parameters": ("method: random\nparamters: {a: {value: 1}}", 2, "did you mean parameters?"),
+    "name with a space": ("method: random\nparameters:\n  a b: {value: 1}", 3, "a parameter's name begins with"),
+    "name that is a number": ("method: random\nparameters:\n  1: {value: 1}", 3, "a parameter's name begins with"),
+    "empty name": ("method: random\nparameters:\n  '': {value: 1}", 3, "a parameter's name begins with"),
+    "bare list": (
+        parameter("[1, 2]"),
+        3,
+        "not just a list: write values: in front of it",
+    ),
+    "bare scalar": (parameter("5"), 3, "p: must say what to try, not just 5: write value: in front of it"),
+    "bare text": (parameter("adam"), 3, "not just 'adam': write value:"),
+    "nothing": (parameter(""), 3, "must say what to try, not just nothing"),
+    "empty parameter": (parameter("{}"), 3, "cannot tell the distribution from nothing"),
+    "value and values": (parameter("{value: 1, values: [1]}"), 3, "has both value and values"),
+    "values not a list": (parameter("{values: 3}"), 3, "p.values: needs a list, such as [a, b], not 3"),
+    "values a text": (parameter("{values: 'a,b'}"), 3, "needs a list, such as [a, b], not 'a,b'"),
+    "no values": (parameter("{values: []}"), 3, "p.values: is an empty list"),
+    "value and a stray key": (parameter("{value: 1, min: 0}"), 3, "p.min: unknown key (constant takes value)"),
+    "misspelt values": (parameter("{vlaues: [1]}"), 3, "did you mean values for vlaues?"),
+    "misspelt min": (parameter("{minimum: 0, max: 1}"), 3, "did you mean min for minimum?"),
+    "only min": (parameter("{min: 0}"), 3, "cannot tell the distribution from min"),
+    "only max, named": (named("uniform", "max: 0"), 3, "min is missing"),
+    "group without parameters": (
+        parameter("{lr: {value: 1}}"),
+        3,
+        "to nest parameters, put them under",
+    ),
+    # bounds
+    "min above max": (parameter("{min: 2, max: 1}"), 3, "p.min: min 2 is not below max 1"),
+    "min equals max": (parameter("{min: 0.5, max: 0.5}"), 3, "min 0.5 is not below max 0.5"),
+    "min is text": (parameter("{min: low, max: 1}"), 3, "p.min: 'low' is not a number"),
+    "min is true": (parameter("{min: true, max: 1}"), 3, "p.min: true is not a number"),
+    "max is a list": (parameter("{min: 0, max: [1]}"), 3, "p.max: a list is not a number"),
+    "max is nothing": (parameter("{min: 0, max: }"), 3, "p.max: nothing is not a number"),
+    "int_uniform with a fraction": (
+        named("int_uniform", "min: 0.5, max: 2"),
+        3,
+        "p.min: 0.5 is not a whole number",
+    ),
+    "infinite width": (parameter("{min: -1.0e+308, max: 1.0e+308}"), 3, "too wide"),
+    "log of zero": (
+        named("log_uniform_values", "min: 0, max: 1"),
+        3,
+        "p.min: 0 is too small: it must be above 0",
+    ),
+    "log of a negative": (
+        named("inv_log_uniform_values", "min: -1, max: 1"),
+        3,
+        "must be above 0",
+    ),
+    "exponent overflow": (named("log_uniform", "min: 1, max: 1000"), 3, "too wide for a float"),
+    # the other distributions
+    "unknown distribution": (named("unifrom", "min: 0, max: 1"), 3, "did you mean uniform?"),
+    "distribution of others": (
+        named("loguniform", "min: 1, max: 2"),
+        3,
+        "mean log_uniform_values",
+    ),
+    "distribution not text": (
+        named("5", "min: 0, max: 1"),
+        3,
+        "5 is no distribution",
+    ),
+    "stray q": (
+        named("uniform", "min: 0, max: 1, q: 1"),
+        3,
+        "p.q: unknown key (uniform takes min",
+    ),
+    "q without distribution": (
+        parameter("{min: 0, max: 8, q: 2}"),
+        3,
+        "q without a distribution beside it, such as q_uniform",
+    ),
+    "q of zero": (named("q_uniform", "min: 0, max: 8, q: 0"), 3, "p.q: 0 is too small"),
+    "q wider than the range": (
+        named("q_uniform", "min: 0.1, max: 0.5"),
+        3,
+        "q is 1, but the range is only 0.4 wide",
+    ),
+    "mu without distribution": (parameter("{mu: 0, sigma: 1}"), 3, "mu and sigma without a distribution"),
+    "negative sigma": (named("normal", "sigma: -1"), 3, "p.sigma: -1 is too small"),
+    "overflowing log_normal": (named("log_normal", "mu: 800"), 3, "would overflow"),
+    "beta of zero": (named("beta", "a: 0"), 3, "p.a: 0 is too small"),
+    "a and b alone": (parameter("{a: 1, b: 2}"), 3, "such as beta, q_beta"),
+    "probabilities too few": (
+        parameter("{values: [1, 2], probabilities: [1.0]}"),
+        3,
+        "1 probabilities for 2",
+    ),
+    "probabilities not 1": (
+        parameter("{values: [1, 2], probabilities: [0.5, 0.6]}"),
+        3,
+        "add up to 1.1",
+    ),
+    "negative probability": (parameter("{values: [1, 2], probabilities: [-0.5, 1.5]}"), 3, "-0.5 is too small"),
+    "probabilities a number": (parameter("{values: [1, 2], probabilities: 1}"), 3, "needs a list"),
+    "probabilities alone": (parameter("{probabilities: [1.0]}"), 3, "cannot tell the distribution"),
+    # nesting
+    "group with a distribution": (
+        parameter("{parameters: {x: {value: 1}}, distribution: uniform}"),
+        3,
+        "takes only",
+    ),
+    "empty group": (parameter("{parameters: {}}"), 3, "p.parameters: is empty"),
+    "group of a list": (parameter("{parameters: [x]}"), 3, "p.parameters: must be a mapping of parameter names"),
+    "deep range": (
+        "method: random\nparameters:\n  a:\n    parameters:\n      b:\n        min: 3\n        max: 2\n",
+        6,
+        "parameters.a.parameters.b.min: min 3 is not below max 2",
+    ),
+    # metric
+    "goal max": (top("").replace("minimize", "max"), 2, "metric.goal: 'max' is not known; did you mean maximize?"),
+    "goal maximise": (top("").replace("minimize", "maximise"), 2, "did you mean maximize?"),
+    "goal min": (top("").replace("minimize", "min"), 2, "did you mean minimize?"),
+    "metric a word": ("method: random\nmetric: loss\nparameters: {a: {value: 1}}", 2, "metric: must be a mapping"),
+    "metric without name": (
+        "method: random\nmetric: {goal: minimize}\nparameters: {a: {value: 1}}",
+        2,
+        "name is",
+    ),
+    "metric with a space": (top("").replace("name: loss", "name: 'loss '"), 2, "begins or ends with a space"),
+    "metric name a number": (top("").replace("name: loss", "name: 1"), 2, "1 is not text: put quotes around it"),
+    "metric name empty": (top("").replace("name: loss", "name: ''"), 2, "metric.name: is empty"),
+    "misspelt goal": (top("").replace("goal", "gaol"), 2, "metric.gaol: unknown key; did you mean goal?"),
+    "target a word": (
+        top("").replace("goal: minimize", "target: best"),
+        2,
+        "target: 'best' is not a number",
+    ),
+    "impute": (top("").replace("goal: minimize", "impute: mean"), 2, "(allowed: best, worst, latest)"),
+    "several metrics": (top("metrics: [{name: a}, {name: b}]"), 5, "several metrics are not supported"),
+    # what W&B says only at the first run
+    "grid over a range": (parameter("{min: 0.0, max: 1.0}", "grid"), 3, "p: uniform has no list of points"),
+    "grid names the four kinds": (
+        parameter("{distribution: normal}", "grid"),
+        3,
+        "(allowed: constant, categorical, int_uniform, q_uniform): give values, int_uniform or q_uniform",
+    ),
+    "grid with probabilities": (
+        parameter("{values: [1, 2], probabilities: [0.5, 0.5]}", "grid"),
+        3,
+        "categorical_w_probabilities has no list",
+    ),
+    "grid over a nested range": (
+        parameter("{parameters: {x: {min: 0.0, max: 1.0}}}", "grid"),
+        3,
+        "parameters.p.parameters.x: uniform has no list",
+    ),
+    "bayes without metric": ("method: bayes\nparameters:\n  a: {values: [1, 2]}", 1, "bayes needs a metric"),
+    "bayes with constants": (parameter("{value: 1}", "bayes"), 2, "at least one parameter that is not constant"),
+    "hyperband without metric": (
+        "method: random\nparameters:\n  a: {value: 1}\nearly_terminate: {type: hyperband, min_iter: 3}",
+        4,
+        "early_terminate: needs a metric to judge by",
+    ),
+    # early_terminate
+    "no type": (stop("min_iter: 3"), 5, "early_terminate: type is missing"),
+    "other type": (
+        stop("type: median, min_iter: 3"),
+        5,
+        "'median' is not known (allowed: hyperb",
+    ),
+    "misspelt type": (stop("type: hyperbnd, min_iter: 3"), 5, "did you mean hyperband?"),
+    "hyperband as a word": (
+        top("early_terminate: hyperband"),
+        5,
+        "must be a mapping, not 'hyperband'",
+    ),
+    "neither form": (stop("type: hyperband"), 5, "needs min_iter, or max_iter and s"),
+    "min_iter 0": (stop("type: hyperband, min_iter: 0"), 5, "it must be at least 1"),
+    "min_iter a fraction": (
+        stop("type: hyperband, min_iter: 2.5"),
+        5,
+        "2.5 is not a whole number",
+    ),
+    "s alone": (stop("type: hyperband, s: 2"), 5, "needs min_iter, or max_iter and s"),
+    "s with min_iter": (stop("type: hyperband, s: 2, min_iter: 3"), 5, "s: belongs to max_iter"),
+    "max_iter alone": (
+        stop("type: hyperband, max_iter: 27"),
+        5,
+        "needs s, the number of brackets",
+    ),
+    "s a fraction": (
+        stop("type: hyperband, max_iter: 27, s: 2.5"),
+        5,
+        "2.5 is not a whole number",
+    ),
+    "no rung": (stop("type: hyperband, max_iter: 2, s: 2"), 5, "no run would ever be judged"),
+    "eta 1": (stop("type: hyperband, min_iter: 1, eta: 1"), 5, "must be above 1"),
+    "eta huge": (stop("type: hyperband, min_iter: 1, eta: 1e6"), 5, "must be at most 1000"),
+    "strict a word": (
+        stop("type: hyperband, min_iter: 1, strict: yes"),
+        5,
+        "neither true nor false",
+    ),
+    "unknown hyperband key": (stop("type: hyperband, min_itr: 1"), 5, "did you mean min_iter?"),
+    # the other top-level keys
+    "run_cap 0": (top("run_cap: 0"), 5, "run_cap: 0 is too small: it must be at least 1"),
+    "run_cap negative": (top("run_cap: -5"), 5, "-5 is too small"),
+    "run_cap a fraction": (top("run_cap: 1.5"), 5, "1.5 is not a whole number"),
+    "run_cap a word": (top("run_cap: many"), 5, "'many' is not a number"),
+    "run_cap true": (top("run_cap: true"), 5, "true is not a number"),
+    "run_cap beyond 64 bits": (top("run_cap: 1e30"), 5, "needs more than 64 bits"),
+    "seed negative": (top("seed: -1"), 5, "seed: -1 is too small"),
+    "name a number": (top("name: 2024"), 5, "name: 2024 is not text: put quotes around it"),
+    "name empty": (top("name: ''"), 5, "name: is empty"),
+    "project with a slash": (top("project: a/b"), 5, "cannot name it"),
+    "entity with a question mark": (top("entity: a?"), 5, "cannot name it"),
+    "program a list": (top("program: [train.py]"), 5, "program: a list is not text"),
+    "command a text": (
+        top("command: python train.py"),
+        5,
+        "command: needs a list, such as [a, b], not 'python train",
+    ),
+    "command empty": (top("command: []"), 5, "command: is an empty list"),
+    "command with a number": (top("command: [python, 5]"), 5, "each item must be text: put quotes around 5"),
+    "unknown macro": (
+        top('command: ["${agrs}"]'),
+        5,
+        "command[0]: no macro and no parameter is called 'agrs'",
+    ),
+    "unknown macro within": (top("command: [sh, -c, 'cd ${HOME}']"), 5, "a literal ${HOME} is written $${...}"),
+    "list macro within": (top('command: ["x=${args}"]'), 5, "command[0]: ${args} becomes several arguments"),
+    "unknown key": (top("foo: 1"), 5, "foo: unknown key (allowed: name, description, entity, project, method"),
+    "misspelt key": (top("run_caps: 5"), 5, "run_caps: unknown key; did you mean run_cap?"),
+    "key of others": (top("early_stopping: {}"), 5, "did you mean early_terminate?"),
+    "count": (top("count: 5"), 5, "give --count to an agent, or run_cap"),
+    "scheduler": (top("scheduler: {engine: optuna}"), 5, "external schedulers are not supported"),
+    "job": (top("job: x"), 5, "launching jobs is not supported"),
+    "image_uri": (top("image_uri: x"), 5, "launching images is not supported"),
+    "local controller": (
+        top("controller: {type: local}"),
+        5,
+        "only type: cloud, the service itself",
+    ),
+    "controller a word": (top("controller: local"), 5, "only type: cloud"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_file(case: str) -> None:
+    text, line, said = BAD[case]
+    with pytest.raises(SpecError) as caught:
+        read_spec(text, name="my.yaml")
+    shown = [(problem.line, f"{problem.path}: {problem.message}") for problem in caught.value.problems]
+    assert any(found == line and said in message for found, message in shown), shown
+    assert str(caught.value).startswith("my.yaml: ")
+    if line:
+        assert f"{line:>6} | {text.splitlines()[line - 1][:40]}" in explain(caught.value, text)
+
+
+def test_a_broken_file_has_one_problem_for_each_mistake() -> None:
+    """No mistake hides another, and none is said twice."""
+    text = """\
+method: bayesian
+metric: {nam: loss, goal: max}
+parameters:
+  a: [1, 2]
+  b: {min: 2, max: 1}
+  c: {parameters: {d: {distribution: nrmal}}}
+early_terminate: {type: hyperband}
+run_cap: 0
+foo: 1
+"""
+    with pytest.raises(SpecError) as caught:
+        read_spec(text)
+    assert [(problem.line, problem.column, problem.path) for problem in caught.value.problems] == [
+        (1, 9, "method"),
+        (2, 9, "metric"),
+        (2, 10, "metric.nam"),
+        (2, 27, "metric.goal"),
+        (4, 6, "parameters.a"),
+        (5, 12, "parameters.b.min"),
+        (6, 38, "parameters.c.parameters.d.distribution"),
+        (7, 18, "early_terminate"),
+        (8, 10, "run_cap"),
+        (9, 1, "foo"),
+    ]
+
+
+def test_a_file_full_of_mistakes_stays_readable() -> None:
+    text = "method: random\nparameters: {a: {value: 1}}\n" + "".join(f"k{i}: 1\n" for i in range(4000))
+    with pytest.raises(SpecError) as caught:
+        read_spec(text)
+    assert len(caught.value.problems) == 51
+    assert str(caught.value).endswith("and 3950 more problems")
