@@ -28,7 +28,7 @@ class View:
     """All that planning for one sweep looks at.
 
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
-    `proposing`: suggestions asked for and not answered yet. `vanished`: runs whose offer is in no queue.
+    `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
     """
 
     state: SweepState
@@ -40,7 +40,7 @@ class View:
     exhausted: bool
     attempts: Sequence[OpenAttempt]
     free: int
-    proposing: int
+    proposing: bool
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
@@ -95,10 +95,11 @@ def plan(view: View) -> list[Intent]:
     done = _done(view)
     if done is not None:
         return [*offers, Finish(done)]
-    wanted = view.free - len(_offered(view)) - view.proposing
+    wanted = view.free - len(_offered(view))
     if view.run_cap is not None:
-        wanted = min(wanted, view.run_cap - view.created - view.proposing)
-    return [*offers, Propose(wanted)] if wanted > 0 else offers
+        wanted = min(wanted, view.run_cap - view.created)
+    # One question at a time: a searcher must know its last answer, or it would give it again.
+    return [*offers, Propose(wanted)] if wanted > 0 and not view.proposing else offers
 
 
 def _offered(view: View) -> list[OpenAttempt]:

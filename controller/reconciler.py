@@ -56,7 +56,7 @@ class Reconciler:
         self._lost_after_s = lost_after_s
         self._agents = Agents(lost_after_s)
         self._ledgers: dict[str, Ledger] = {}
-        self._proposing: dict[str, int] = {}
+        self._proposing: set[str] = set()
         self._queued_at: dict[AttemptRef, float] = {}
         self.position = "0"
         self.redis_trouble = ""
@@ -140,7 +140,7 @@ class Reconciler:
 
     def take_answer(self, tx: Transaction, answer: Answer) -> None:
         """Turn suggestions into runs, unless the sweep wants none any more."""
-        self._proposing.pop(answer.sweep_id, None)
+        self._proposing.discard(answer.sweep_id)
         ledger = self.ledger(answer.sweep_id)
         if ledger is None or ledger.sweep.state not in (SweepState.pending, SweepState.running):
             return
@@ -203,7 +203,7 @@ class Reconciler:
             exhausted=ledger.exhausted,
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
-            proposing=self._proposing.get(sweep.id, 0),
+            proposing=sweep.id in self._proposing,
             lost_agents=self._agents.lost(now),
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
@@ -264,7 +264,7 @@ class Reconciler:
             n=n,
         )
         if METHODS[question.method].costly:
-            self._proposing[ledger.sweep.id] = n
+            self._proposing.add(ledger.sweep.id)
             effects.questions.append(question)
             return False
         self.take_answer(tx, suggest(question))

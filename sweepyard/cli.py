@@ -97,6 +97,8 @@ def serve(
         idle_exit_s=idle_exit_s,
     )
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     raise typer.Exit(serve(settings, lifeline_fd=lifeline))
 
 

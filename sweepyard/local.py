@@ -139,7 +139,7 @@ def _start(directory: Path, lifeline_fd: int | None) -> Service:
     deadline = SYSTEM_CLOCK.monotonic() + START_DEADLINE_S
     while SYSTEM_CLOCK.monotonic() < deadline:
         note = _read_note(directory)
-        if note and _answers(note):
+        if note and _is_alive(note.pid) and _answers(note):
             ours = note.pid == process.pid  # or of one that was started by hand in this very moment
             return Service(url=note.url, process=process if ours else None)
         if process.poll() is not None and not _is_locked(directory):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweepyard.clock import wait_until
@@ -53,13 +53,18 @@ class Started:
     def wait_for(self, words: str) -> None:
         """Wait until it has printed `words`."""
         wait_until(lambda: words in self.text or not self._reader.is_alive(), DEADLINE_S)
-        assert words in self.text
+        assert words in self.text, self.text
 
     def end(self) -> int:
         """Wait for its end: the exit code."""
         code = self.process.wait(DEADLINE_S)
         self._reader.join(DEADLINE_S)
         return code
+
+    def abandon(self) -> None:
+        """Kill it if it still runs: whatever it has started must end by itself."""
+        self.process.kill()
+        self.end()
 
     def _read(self) -> None:
         with self.process.stdout as output:
@@ -72,6 +77,7 @@ class Place:
     """A folder that is the current one of every command, with its own `.sweepyard`."""
 
     path: Path
+    started: list[Started] = field(default_factory=list)
 
     def write_sweep(self, folder: str = ".", *, runs: int = 4, steps: int = 3, pause_s: float = 0.0) -> Path:
         """A sweep file in `folder` with its program beside it: its path from here."""
@@ -92,18 +98,19 @@ class Place:
             timeout=DEADLINE_S,
         )
 
-    def start(self, *words: object) -> Started:
+    def start(self, *words: object, **environment: str) -> Started:
         """Start `sweepyard ...`."""
         process = subprocess.Popen(
             _argv(words),
             cwd=self.path,
-            env=_environment({}),
+            env=_environment(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        return Started(process)
+        self.started.append(Started(process))
+        return self.started[-1]
 
     def json(self, *words: object) -> object:
         done = self.run(*words, "--json")
@@ -122,6 +129,8 @@ class Place:
 
     def clear(self) -> None:
         """End whatever still runs here, the service first, so that it takes its Redis along."""
+        for started in self.started:
+            started.abandon()
         for pid in self.living("sweepyard serve") or self.living():
             os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not self.living(), 10)

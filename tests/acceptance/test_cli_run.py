@@ -71,7 +71,8 @@ def test_a_killed_run_command_takes_everything_with_it(place: Place) -> None:
 
 
 def test_killed_agents_and_services_are_started_again(place: Place) -> None:
-    started = place.start("run", place.write_sweep(runs=8, steps=10, pause_s=0.1))
+    quick = {"SWEEPYARD_HEARTBEAT_S": "0.5", "SWEEPYARD_LOST_AFTER_S": "2"}
+    started = place.start("run", place.write_sweep(runs=10, steps=10, pause_s=0.1), **quick)
     started.wait_for("run 2 started")
     os.kill(place.living("sweepyard agent")[0], signal.SIGKILL)
     started.wait_for("was killed by SIGKILL and was started again")
@@ -79,7 +80,7 @@ def test_killed_agents_and_services_are_started_again(place: Place) -> None:
     started.wait_for("the service had ended and was started again")
     assert started.end() == 0, started.text
     assert place.living() == []
-    assert states(place, SWEEP_ID.search(started.text)[1]) == {"finished": 8}
+    assert states(place, SWEEP_ID.search(started.text)[1]) == {"finished": 10}
 
 
 def test_a_service_that_ran_before_runs_on(place: Place) -> None:
@@ -96,7 +97,6 @@ def test_agents_that_give_up_end_the_command_with_their_reason(place: Place) -> 
     assert done.returncode == 1
     assert "All agents have ended before the sweep" in done.stderr
     assert "its first 5 runs have all failed" in done.stderr
-    assert "Traceback" not in done.stderr.replace("Traceback (most recent call last)", "", 0) or True
     assert place.living() == []
 
 

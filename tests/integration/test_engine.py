@@ -433,3 +433,15 @@ def test_bayes_proposes_from_its_own_process(yard: Yard) -> None:
     runs = yard.store.runs(sweep.id)
     assert all("in place of" not in run.reason for run in runs)
     assert all(run.detail["cost_ms"] > 0 for run in runs)
+
+
+def test_agents_that_ask_at_once_get_different_points(yard: Yard) -> None:
+    sweep = yard.sweep(method="bayes", run_cap=8)
+    hands = [yard.hand(sweep, f"a{i}") for i in range(4)]
+    for _ in range(2):
+        offers = [hand.start() for hand in hands]
+        for hand, offer in zip(hands, offers, strict=True):
+            hand.log(offer, 1.0)
+            hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    assert len({run.params["lr"] for run in yard.store.runs(sweep.id)}) == 8

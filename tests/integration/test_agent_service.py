@@ -1,0 +1,296 @@
+"""`sweep-agent` and `sweepyard.agent()` against a real service, as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweepyard.client import Client
+from sweepyard.clock import wait_until
+from sweepyard.local import ensure_service
+from sweepyard.settings import Settings
+from sweepyard.tracking.records import RunState
+from sweepyard.views import RunView
+
+DEADLINE_S = 30.0
+COMMAND = (sys.executable, "-P", "-c", "from sweepyard.agent_cli import main; main()")
+CONFIG = {
+    "method": "random",
+    "metric": {"name": "loss", "goal": "minimize"},
+    "parameters": {"lr": {"min": 0.0, "max": 1.0}, "bs": {"values": [16, 32]}},
+    "project": "digits",
+    "entity": "lab",
+}
+TRAIN = """
+    import sys, time
+    import sweepyard as wandb
+
+    def train():
+        wandb.init()
+        config = wandb.config
+        for epoch in range(3):
+            wandb.log({"loss": config.lr / (epoch + 1), "epoch": epoch})
+        wandb.finish()
+
+    def takes(config):
+        wandb.log({"loss": config.lr})
+
+    def bad():
+        print("a word before")
+        raise ValueError("boom")
+
+    def sleeps():
+        wandb.init()
+        wandb.log({"up": 1})
+        time.sleep(600)
+
+    def two(a, b):
+        pass
+"""
+
+
+class Service:
+    """A service in a folder of its own, and the commands of a user in that folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.joinpath("train.py").write_text(textwrap.dedent(TRAIN))
+        started = ensure_service(Settings(dir=folder / ".sweepyard"))
+        self.process, self.url = started.process, started.url
+        self.client = Client(self.url)
+        self.env = {**os.environ, "SWEEPYARD_URL": self.url, "SWEEPYARD_DIR": str(folder / ".sweepyard")}
+
+    def sweep(self, **changes: Any) -> str:
+        return self.client.create_sweep({**CONFIG, **changes}).id
+
+    def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **{"start_new_session": True, **options},
+        )
+
+    def agent(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        return self.popen(*COMMAND, *words, **options)
+
+    def script(self, sweep_id: str, function: str = "train", count: int | None = None) -> subprocess.Popen[str]:
+        """A user's script that works on a sweep."""
+        body = f"import sweepyard, train; sweepyard.agent({sweep_id!r}, function=train.{function}, count={count})"
+        return self.popen(sys.executable, "-c", body)
+
+    def runs(self, sweep_id: str) -> list[RunView]:
+        return self.client.runs(sweep_id).items
+
+    def up(self, sweep_id: str, number: int = 1) -> None:
+        """Wait until a run has logged."""
+
+        def is_up() -> bool:
+            runs = {run.number: run for run in self.runs(sweep_id)}
+            return number in runs and "up" in runs[number].summary
+
+        assert wait_until(is_up, DEADLINE_S), self.runs(sweep_id)
+
+    def states(self, sweep_id: str) -> list[RunState]:
+        return [run.state for run in self.runs(sweep_id)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("service"))
+    yield service
+    service.client.close()
+    assert service.process is not None
+    service.process.terminate()
+    service.process.wait(DEADLINE_S)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, out, err
+
+
+def children(service: Service) -> list[int]:
+    """Processes that are runs: they have the run's folder in their environment or were forked from a forker."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{service.folder}/.sweepyard/runs".encode() in b"".join(
+                os.readlink(link).encode() for link in path.glob("fd/[12]")
+            ):
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_function_of_the_script(service: Service) -> None:
+    sweep_id = service.sweep()
+    code, out, err = end(service.script(sweep_id, count=3))
+    assert (code, err) == (0, "")
+    assert service.states(sweep_id) == [RunState.finished] * 3
+    assert all(run.summary["epoch"] == 2 for run in service.runs(sweep_id))
+    assert out.count(" started: ") == 3
+    assert f"/lab/digits/sweeps/{sweep_id}" in out
+
+
+def test_a_function_by_name(service: Service) -> None:
+    sweep_id = service.sweep()
+    code, out, err = end(service.agent(f"lab/digits/{sweep_id}", "--function", "train:takes", "--count", "2"))
+    assert (code, err) == (0, "")
+    assert service.states(sweep_id) == [RunState.finished] * 2
+    assert "this agent ends: it has done the 2 runs" in out
+
+
+def test_a_command_with_its_arguments(service: Service) -> None:
+    (service.folder / "cli.py").write_text(
+        "import sys, sweepyard\nsweepyard.init(config={'size': 3})\nsweepyard.log({'argv': sys.argv[1:]})\n"
+    )
+    sweep_id = service.sweep(program="cli.py", run_cap=2)
+    code, out, err = end(service.agent(sweep_id, "--quiet"))
+    assert (code, out, err) == (0, "", "")
+    for run in service.runs(sweep_id):
+        assert run.state is RunState.finished
+        assert run.summary["argv"] == [f"--bs={run.params['bs']}", f"--lr={run.params['lr']}"]
+    assert service.client.sweep(sweep_id).state == "finished"
+    code, out, _ = end(service.agent(sweep_id))
+    assert code == 0
+    assert f"sweep {sweep_id} is finished" in out
+    assert "nothing to do" in out
+
+
+def test_failures_are_kept_and_the_sweep_goes_on(service: Service) -> None:
+    sweep_id = service.sweep()
+    code, out, _ = end(service.script(sweep_id, "bad", count=2))
+    assert code == 0
+    assert service.states(sweep_id) == [RunState.failed] * 2
+    assert "failed after" in out
+    detail = service.client.run(sweep_id, 1)
+    assert detail.state_reason == "ValueError: boom"
+    assert "a word before" in detail.attempts[0].tail
+    assert 'raise ValueError("boom")' in detail.attempts[0].tail
+
+
+MISTAKES: list[tuple[list[str], Mapping[str, Any], int, str]] = [
+    (["--function", "train:two"], {}, 2, "two() needs 2 arguments (a, b)"),
+    (["--function", "train:nosuch"], {}, 2, "'train' has no 'nosuch'"),
+    (["--function", "nosuch:train"], {}, 2, "cannot import 'nosuch'"),
+    (["--function", "train:train", "--program", "train.py"], {}, 2, "not both"),
+    ([], {}, 2, "names no program to run"),
+    ([], {"program": "nosuch.py"}, 2, "The program 'nosuch.py' does not exist in "),
+    (["--program", "other.py"], {"program": "train.py"}, 2, "The program 'other.py' does not exist in "),
+    ([], {"command": ["x", "${envvar:NO_SUCH_VARIABLE}"]}, 2, "no variable 'NO_SUCH_VARIABLE'"),
+    (["--url", "http://127.0.0.1:9"], {}, 1, "No sweepyard service answers at http://127.0.0.1:9"),
+    (["--url", "nonsense"], {}, 2, "'nonsense' is not the address of a service"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "config", "exit_code", "sentence"), MISTAKES, ids=[case[3] for case in MISTAKES]
+)
+def test_mistakes_get_a_sentence(
+    service: Service, words: list[str], config: dict[str, Any], exit_code: int, sentence: str
+) -> None:
+    sweep_id = service.sweep(**config)
+    code, _, err = end(service.agent(sweep_id, *words))
+    assert code == exit_code
+    assert sentence in err.splitlines()[-1]
+    assert service.runs(sweep_id) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("nosuch00", "nosuch00"), ("other/project/{id}", "belongs to lab/digits, not to other/project")],
+)
+def test_a_sweep_that_is_not_there(service: Service, name: str, sentence: str) -> None:
+    code, _, err = end(service.agent(name.format(id=service.sweep()), "--function", "train:train"))
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_no_service_anywhere(service: Service, tmp_path: Path) -> None:
+    env = {key: value for key, value in service.env.items() if not key.startswith("SWEEPYARD_")}
+    argv = [*COMMAND, "abcd1234"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1
+    assert "No service has ever run in .sweepyard" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("sweepyard.agent('x', function=lambda a, b: 0)", "UserError: <lambda>() needs 2 arguments (a, b)"),
+        ("sweepyard.agent('x', function=3)", "takes a function; got int 3"),
+        ("sweepyard.agent('nosuch00', function=print)", "nosuch00"),
+        ("sweepyard.sweep({'method': 'nosuch'})", "SpecError"),
+        ("sweepyard.sweep(3)", "sweep() takes a dict"),
+    ],
+)
+def test_mistakes_in_python(service: Service, call: str, sentence: str) -> None:
+    code, _, err = end(service.popen(sys.executable, "-c", f"import sweepyard; {call}"))
+    assert code == 1
+    assert sentence in err
+
+
+def starters(service: Service) -> list[Callable[[str], subprocess.Popen[str]]]:
+    return [
+        lambda sweep_id: service.agent(sweep_id, "--function", "train:sleeps"),
+        lambda sweep_id: service.script(sweep_id, "sleeps"),
+    ]
+
+
+@pytest.mark.parametrize("how", [0, 1], ids=["command", "script"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_the_run_goes_back_to_the_sweep(service: Service, how: int, number: signal.Signals) -> None:
+    sweep_id = service.sweep(run_cap=1)
+    agent = starters(service)[how](sweep_id)
+    service.up(sweep_id)
+    agent.send_signal(number)
+    code, out, err = end(agent)
+    if how == 0:
+        assert (code, err) == (0, "")
+    else:
+        assert code == -number
+        assert ("KeyboardInterrupt" in err) == (number == signal.SIGINT)
+    assert "run #1 preempted" in out
+    assert children(service) == []
+    assert end(service.script(sweep_id))[0] == 0
+    (run,) = service.runs(sweep_id)
+    assert (run.state, run.attempt) == (RunState.finished, 2)
+
+
+@pytest.mark.parametrize("how", [0, 1], ids=["command", "script"])
+def test_a_killed_starter_leaves_no_run_behind(service: Service, how: int) -> None:
+    sweep_id = service.sweep()
+    agent = starters(service)[how](sweep_id)
+    service.up(sweep_id)
+    assert len(children(service)) == 1
+    os.killpg(agent.pid, signal.SIGKILL)
+    assert wait_until(lambda: not children(service), 1.0)
+    agent.communicate()
+    service.client.control(sweep_id, "cancel")
+
+
+def test_the_end_of_the_lifeline_is_a_sigterm(service: Service) -> None:
+    sweep_id = service.sweep()
+    read_end, write_end = os.pipe()
+    agent = service.agent(sweep_id, "--function", "train:sleeps", "--lifeline", str(read_end), pass_fds=[read_end])
+    os.close(read_end)
+    service.up(sweep_id)
+    os.close(write_end)
+    code, out, _ = end(agent)
+    assert code == 0
+    assert "this agent ends: told to end by the end of its starter" in out
+    assert children(service) == []
