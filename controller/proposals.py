@@ -42,12 +42,21 @@ class Question:
     pending: Sequence[Params]
     n: int
 
+    @property
+    def created(self) -> int:
+        """How many runs there are."""
+        return len(self.history) + len(self.pending)
+
+    def answered(self, suggestions: Sequence[Suggestion]) -> Answer:
+        return Answer(sweep_id=self.sweep_id, created=self.created, n=self.n, suggestions=suggestions)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Fewer suggestions than asked for: the space is exhausted."""
+    """`created`: how many runs there were when it was asked. Fewer suggestions than `n`: the space is exhausted."""
 
     sweep_id: str
+    created: int
     n: int
     suggestions: Sequence[Suggestion]
 
@@ -60,8 +69,7 @@ def suggest(question: Question, method: str = "") -> Answer:
         space = Space.from_spec(question.parameters)
         searcher = make_searcher(method, space, question.objective, question.seed)
         _searchers[question.sweep_id, method] = searcher
-    suggestions = searcher.suggest(question.history, question.pending, question.n)
-    return Answer(sweep_id=question.sweep_id, n=question.n, suggestions=suggestions)
+    return question.answered(searcher.suggest(question.history, question.pending, question.n))
 
 
 _searchers: dict[tuple[str, str], Searcher] = {}
@@ -106,7 +114,7 @@ class Proposer:
                 Suggestion(params=s.params, reason=s.reason, detail=s.detail | {"cost_ms": cost_ms})
                 for s in suggestions
             ]
-            self._answer(Answer(sweep_id=question.sweep_id, n=question.n, suggestions=timed))
+            self._answer(question.answered(timed))
 
     def _remote(self, question: Question) -> list[Suggestion]:
         self.warm()

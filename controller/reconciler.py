@@ -144,6 +144,8 @@ class Reconciler:
         ledger = self.ledger(answer.sweep_id)
         if ledger is None or ledger.sweep.state not in (SweepState.pending, SweepState.running):
             return
+        if answer.created != len(ledger.runs):
+            return  # asked before a failed transaction, and asked again after it
         cap = ledger.sweep.run_cap
         for suggestion in answer.suggestions:
             if cap is None or len(ledger.runs) < cap:
