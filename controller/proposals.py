@@ -53,7 +53,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`created`: how many runs there were when it was asked. Fewer suggestions than `n`: the space is exhausted."""
+    """`created`: how many runs there were when asked. Fewer suggestions than `n`: the space is exhausted."""
 
     sweep_id: str
     created: int
