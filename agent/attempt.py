@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,8 @@ class LiveAttempt:
         if self.ended is not None and wish is not Wish.drop:
             return
         if self.ladder.ask(wish, reason, now_s) and self.ended is None:
-            rundir.order_stop(self.run_dir, reason)
+            with contextlib.suppress(OSError):  # signals follow, whatever the disk says
+                rundir.order_stop(self.run_dir, reason)
 
     def end(self, code: int | None, signal: int | None) -> Ended:
         """Its first process has ended, and the rest was killed."""

@@ -46,7 +46,8 @@ def load(path: str) -> Function:
 
 
 def takes_config(function: Any) -> bool:
-    """Whether a training function wants the run's config: it has one required parameter, or one named `config`.
+    """Whether a training function wants the run's config: it has one required parameter, or its first is named
+    `config` (W&B's idiom `train(config=None)`).
 
     Raises:
         UserError: it is no function, or cannot be called with the config alone.
@@ -61,12 +62,11 @@ def takes_config(function: Any) -> bool:
     if len(required) > 1 or any(p.kind is p.KEYWORD_ONLY for p in required):
         names = ", ".join(p.name for p in required)
         raise UserError(
-            f"{getattr(function, '__name__', function)}() needs {len(required)} arguments ({names}), "
-            "but an agent has only one to give: the run's config. "
-            "Take one parameter, or none and read sweepyard.config."
+            f"An agent cannot call {getattr(function, '__name__', function)}, which needs ({names}): it has one "
+            "argument to give, the run's config. Take one parameter, or none and read sweepyard.config."
         )
-    first = parameters[0] if parameters else None
-    return bool(required) or (first is not None and first.name == "config" and first.kind is not first.VAR_KEYWORD)
+    is_idiom = any(p.name == "config" and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters[:1])
+    return bool(required) or is_idiom
 
 
 def run_as_process(function: Function) -> int:

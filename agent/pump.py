@@ -139,9 +139,9 @@ class Pump:
         try:
             rundir.prepare(run_dir, offer.params)
             argv = self._argv(offer, run_dir)
-        except UserError as error:
+        except (UserError, OSError) as error:
             slot.answer(False)
-            return self._go(str(error), exit_code=error.exit_code)
+            return self._go(str(error), exit_code=getattr(error, "exit_code", 1))
         outbox = Outbox(offer, self._agent.id, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
         self._attempts[offer.ref] = live
@@ -163,7 +163,7 @@ class Pump:
         line += f": {ended.reason}" if ended.reason else ""
         self._say(line + (f" (output: {self._log(live)})" if ended.outcome is Outcome.failed else ""))
         if self._taken == self._limits.count:
-            self._go(f"it has done the {self._taken} runs that it was started for")
+            self._go(f"it was started for {self._taken} run{'s'[: self._taken != 1]}")
         elif self._ended == self._failed == self._limits.max_initial_failures:
             self._go(f"its first {self._failed} runs have all failed, the last with: {ended.reason}", exit_code=1)
         live.slot.answer(True)

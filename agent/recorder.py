@@ -18,7 +18,9 @@ from typing import Any
 from sweepyard import plain
 from sweepyard.clock import SYSTEM_CLOCK, Clock
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_encode = json.JSONEncoder(
+    separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=plain.to_plain
+).encode
 
 
 class Recorder:
@@ -34,9 +36,7 @@ class Recorder:
         self._wall = clock.wall
         self._monotonic = clock.monotonic
         self._began_s = clock.monotonic()
-        self._fd = (
-            -1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        )
+        self._fd = -1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def row(self, step: int, data: Mapping[str, Any]) -> None:
         if self._fd >= 0:

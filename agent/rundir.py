@@ -80,7 +80,7 @@ def prepare(run_dir: Path, params: Mapping[str, Any]) -> None:
 
 def put_away(run_dir: Path, log: Path) -> None:
     """Keep what the run printed as `log` and remove our files, and the folder unless the user left more there."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
         (run_dir / OUTPUT).replace(log)
     for name in (PARAMS, STOP, SPOOL, ARGS):

@@ -35,11 +35,14 @@ class SpoolReader:
 
         At most 500 lines and 256 KiB, unless one line alone is larger.
         """
-        with self._path.open("rb") as file:
-            file.seek(self._at)
-            chunk = file.read(SLICE_BYTES)
-            if len(chunk) == SLICE_BYTES and b"\n" not in chunk:
-                chunk += file.readline()
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                chunk = file.read(SLICE_BYTES)
+                if len(chunk) == SLICE_BYTES and b"\n" not in chunk:
+                    chunk += file.readline()
+        except FileNotFoundError:  # someone has cleaned up; what was read before remains true
+            return None
         lines = chunk.split(b"\n")[:-1][:SLICE_LINES]
         if not lines:
             return None
@@ -48,10 +51,7 @@ class SpoolReader:
 
     def rows(self, place: tuple[int, int]) -> Rows:
         """The content of a slice. Lines that are no JSON of ours (a full disk tears them) are left out."""
-        start, end = place
-        with self._path.open("rb") as file:
-            file.seek(start)
-            facts = [_parse(line) for line in file.read(end - start).split(b"\n")]
+        facts = [_parse(line) for line in self._lines(*place)]
         rows: list[WireRow] = []
         config: dict[str, Any] = {}
         summary: dict[str, Any] = {}
@@ -68,11 +68,18 @@ class SpoolReader:
 
     def exit_code(self) -> int | None:
         """What the code told to `finish()`, if that was its last word."""
-        with self._path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 128))
-            lines = file.read().rstrip(b"\n").split(b"\n")
-        code = _parse(lines[-1]).get("x")
+        size = self._path.stat().st_size if self._path.exists() else 0
+        lines = self._lines(max(0, size - 128), size)
+        code = _parse(lines[-2]).get("x") if len(lines) > 1 else None
         return code if isinstance(code, int) else None
+
+    def _lines(self, start: int, end: int) -> list[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(start)
+                return file.read(end - start).split(b"\n")
+        except FileNotFoundError:
+            return []
 
 
 def _parse(line: bytes) -> dict[str, Any]:

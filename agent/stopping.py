@@ -28,6 +28,7 @@ class StopSign:
         self._asked = False
         self._raised = False
         self._signalled = False
+        self._pid = os.getpid()
 
     def should_stop(self) -> bool:
         self._asked = True
@@ -43,6 +44,9 @@ class StopSign:
         sys.excepthook = _without_traceback(sys.excepthook)
 
     def _on_sigterm(self, _number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:  # a worker that the training forked: it just ends
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
         self._signalled = True
         if not self._asked and not self._raised:
             self._raised = True

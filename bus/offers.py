@@ -28,6 +28,9 @@ CALLABLE = "sweepyard.offer"
 WORKER_TTL_S = 60
 """rq's worker wakes this often (less 15 s) without any offer."""
 
+TAKEN_TTL_S = 24 * 3600
+"""How long Redis remembers an offer whose agent was killed while it held it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -107,22 +110,20 @@ class OfferWorker(SimpleWorker):
         offer = read_offer(job)
         if offer is None:
             log.warning("dropped job %s: it is not an offer of ours", job.id)
-        remove_id = self._remove_taken if offer is None or self._take(offer) else self._put_back
-        remove_id(job, queue)
+        # Out of rq's hands before it is taken: other workers' maintenance fails what lies there for long.
+        with queue.connection.pipeline() as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
+            pipeline.expire(job.key, TAKEN_TTL_S)
+            pipeline.execute()
+        if offer is None or self._take(offer):
+            queue.connection.delete(job.key)
+        else:
+            with queue.connection.pipeline() as pipeline:
+                pipeline.persist(job.key)
+                pipeline.lpush(queue.key, job.id)
+                pipeline.execute()
         if self._leave.is_set():
             self._stop_requested = True
-
-    def _remove_taken(self, job: Job, queue: Queue) -> None:
-        with queue.connection.pipeline(transaction=False) as pipeline:
-            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
-            pipeline.delete(job.key)
-            pipeline.execute()
-
-    def _put_back(self, job: Job, queue: Queue) -> None:
-        with queue.connection.pipeline(transaction=True) as pipeline:
-            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
-            pipeline.lpush(queue.key, job.id)
-            pipeline.execute()
 
     def _install_signal_handlers(self) -> None:
         """Signals belong to the agent, and this runs in a thread."""

@@ -99,6 +99,8 @@ class _Agent:
     log: Path
     process: subprocess.Popen[bytes]
     restarts: int = 0
+    outages: int = 0
+    """How often the service had been away when this process was started."""
 
 
 class Crew:
@@ -111,6 +113,8 @@ class Crew:
         self._say = say
         self._agents: list[_Agent] = []
         self._deserted = False
+        self.outages = 0
+        """How often the service has been away; whoever notices counts."""
 
     def start(self, count: int) -> None:
         (self._dir / "logs").mkdir(parents=True, exist_ok=True)
@@ -119,7 +123,9 @@ class Crew:
             self._agents.append(_Agent(f"agent {n}", log, self._launch(log, "wb")))
 
     def tend(self) -> None:
-        """Start again the agents that were killed. One that has ended of itself had its reason, and is let go.
+        """Start again the agents that were killed, or found no service while that was away.
+
+        One that has ended of itself had its reason, and is let go. To be called while the service answers.
 
         Raises:
             SweepyardError: none is left, which was so at the last call already.
@@ -128,14 +134,17 @@ class Crew:
             raise SweepyardError(f"All agents have ended before the sweep. {self._last_words()}")
         for agent in self._agents:
             code = agent.process.poll()
-            if code is not None and code < 0 and agent.restarts < MOST_RESTARTS:
-                agent.restarts += 1
-                agent.process = self._launch(agent.log, "ab")
-                self._say(
-                    f"{agent.name} was killed by {signal.Signals(-code).name} and was started again "
-                    f"({agent.restarts} of {MOST_RESTARTS} times)"
-                )
+            had_bad_luck = code is not None and (code < 0 or (code == 1 and agent.outages < self.outages))
+            if had_bad_luck and agent.restarts < MOST_RESTARTS:
+                self._restart(agent, code or 0)
         self._deserted = all(agent.process.poll() is not None for agent in self._agents)
+
+    def _restart(self, agent: _Agent, code: int) -> None:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        agent.restarts += 1
+        agent.outages = self.outages
+        agent.process = self._launch(agent.log, "ab")
+        self._say(f"{agent.name} {how} and was started again ({agent.restarts} of {MOST_RESTARTS} times)")
 
     def part(self) -> None:
         """Wait until agents whose sweep has ended leave by themselves; end those that do not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import signal
 import socket
@@ -42,8 +43,8 @@ def sweep(
     with Client(ensure_service(settings).url, settings.api_key) as client:
         created = client.create_sweep(config, entity=entity, project=project)
     for note in created.notes:
-        sys.stdout.write(f"sweepyard: note: {note}\n")
-    sys.stdout.write(f"sweepyard: created sweep {created.id}; status: {created.url}\n")
+        _say(f"note: {note}")
+    _say(f"created sweep {created.id}; status: {created.url}")
     return created.id
 
 
@@ -70,9 +71,10 @@ def agent(
     path = "/".join(part for part in (entity, project, sweep_id) if part)
     options = agent_options(path, count=count)
     link, process = _start_agent()
+    forker = Forker(link, function, _say)
     try:
-        link.send({"options": dataclasses.asdict(options), "has_function": function is not None})
-        forker = Forker(link, function, lambda line: sys.stdout.write(f"sweepyard: {line}\n"))
+        with contextlib.suppress(OSError):  # it has ended already, as serve() will find
+            link.send({"options": dataclasses.asdict(options), "has_function": function is not None})
         last_word = forker.serve()
     finally:
         link.close()
@@ -109,6 +111,11 @@ def agent_options(sweep: str, *, count: int | None = None, program: str | None =
         count=count,
         program=program,
     )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"sweepyard: {text}\n")
+    sys.stdout.flush()
 
 
 def _start_agent() -> tuple[Link, subprocess.Popen[bytes]]:

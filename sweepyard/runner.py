@@ -98,6 +98,7 @@ class Runner:
                 screen.say(f"sweep {sweep.id}: {self.workers} agents, service at {service.url}")
 
                 def revive() -> None:
+                    crew.outages += 1
                     service.revive(screen.say)
                     story.client = service.client
 

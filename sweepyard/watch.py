@@ -144,22 +144,23 @@ def watch(
 ) -> SweepDetail:
     """Show the sweep until it has ended.
 
-    `tend` is called before each look, `revive` whenever the service does not answer.
+    `tend` is called before each look while the service answers, `revive` after each that got no answer.
 
     Raises:
         Unavailable: the service has been silent for a minute.
     """
     silent_since: float | None = None
     while True:
-        tend()
         try:
+            if silent_since is None:
+                tend()
             sweep = story.client.sweep(sweep_id)
             lines = story.lines(sweep)  # after the sweep: once that has ended, the story is complete
-        except Unavailable as error:
+        except Unavailable:
             now = SYSTEM_CLOCK.monotonic()
             if silent_since is None:
                 silent_since = now
-                screen.say(f"{error} Waiting for it.")
+                screen.say(f"the service at {story.client.url} does not answer; waiting for it")
             elif now - silent_since > OUTAGE_DEADLINE_S:
                 raise
             revive()

@@ -393,7 +393,7 @@ def test_signals_to_the_forker_become_a_wish_of_the_agent(yard: Callable[..., Ya
         ("nosuch_module:main", "cannot import 'nosuch_module'"),
         ("training_module:nosuch", "'training_module' has no 'nosuch'"),
         ("training_module:not_a_function", "takes a function; got int"),
-        ("training_module:needs_two", "needs 2 arguments (a, b)"),
+        ("training_module:needs_two", "cannot call needs_two, which needs (a, b)"),
         ("broken_module:main", "cannot import 'broken_module'"),
     ],
 )

@@ -225,7 +225,7 @@ def test_one_run_after_the_other(yard: Yard) -> None:
     refs = [yard.offer(f"run0000{n}") for n in range(5)]
     assert yard.join() == 0
     assert [bool(yard.ended(ref)) for ref in refs] == [True] * 4 + [False]
-    assert yard.left() == "it has done the 4 runs that it was started for"
+    assert yard.left() == "it was started for 4 runs"
     assert yard.controller.waiting(SWEEP) == {refs[4]}
     assert yard.controller.presence() == {}
 

@@ -150,7 +150,7 @@ def test_a_function_by_name(service: Service) -> None:
     code, out, err = end(service.agent(f"lab/digits/{sweep_id}", "--function", "train:takes", "--count", "2"))
     assert (code, err) == (0, "")
     assert service.states(sweep_id) == [RunState.finished] * 2
-    assert "this agent ends: it has done the 2 runs" in out
+    assert "this agent ends: it was started for 2 runs" in out
 
 
 def test_a_command_with_its_arguments(service: Service) -> None:
@@ -183,7 +183,7 @@ def test_failures_are_kept_and_the_sweep_goes_on(service: Service) -> None:
 
 
 MISTAKES: list[tuple[list[str], Mapping[str, Any], int, str]] = [
-    (["--function", "train:two"], {}, 2, "two() needs 2 arguments (a, b)"),
+    (["--function", "train:two"], {}, 2, "An agent cannot call two, which needs (a, b)"),
     (["--function", "train:nosuch"], {}, 2, "'train' has no 'nosuch'"),
     (["--function", "nosuch:train"], {}, 2, "cannot import 'nosuch'"),
     (["--function", "train:train", "--program", "train.py"], {}, 2, "not both"),
@@ -231,7 +231,10 @@ def test_no_service_anywhere(service: Service, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        ("sweepyard.agent('x', function=lambda a, b: 0)", "UserError: <lambda>() needs 2 arguments (a, b)"),
+        (
+            "sweepyard.agent('x', function=lambda a, b: 0)",
+            "UserError: An agent cannot call <lambda>, which needs (a, b)",
+        ),
         ("sweepyard.agent('x', function=3)", "takes a function; got int 3"),
         ("sweepyard.agent('nosuch00', function=print)", "nosuch00"),
         ("sweepyard.sweep({'method': 'nosuch'})", "SpecError"),

@@ -94,6 +94,16 @@ class TestReader:
         append(path, {"s": {"a": 1, "b": 1}}, row(0, a=2), {"s": {"c": 3}}, row(1, d=4), {"s": {"d": 5}})
         assert take(SpoolReader(path)).summary == {"b": 1, "c": 3, "d": 5}
 
+    def test_a_spool_that_someone_removed_holds_nothing_more(self, path: Path) -> None:
+        append(path, row(0), {"x": 1})
+        reader = SpoolReader(path)
+        place = reader.next_slice()
+        assert place is not None
+        path.unlink()
+        assert reader.next_slice() is None
+        assert reader.rows(place) == Rows()
+        assert reader.exit_code() is None
+
     def test_no_exit_code_without_finish(self, path: Path) -> None:
         assert SpoolReader(path).exit_code() is None
         append(path, row(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -305,6 +306,24 @@ def test_a_fork_of_the_script_does_not_record_its_rows(run_dir: Path) -> None:
     )
     assert end(process)[0] == 0
     assert rows(run_dir) == [(0, {"a": 1})]
+
+
+def test_a_worker_that_the_script_forked_just_ends(run_dir: Path) -> None:
+    process = script(
+        run_dir,
+        f"""
+        import os
+        sweepyard.init()
+        worker = os.fork()
+        if not worker:
+            {READY}
+            time.sleep(60)
+        os.waitpid(worker, 0)
+        """,
+    )
+    (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(worker), signal.SIGTERM)
+    assert end(process) == (0, "", "")
 
 
 def test_importing_is_light_and_names_are_complete() -> None:
