@@ -254,10 +254,9 @@ def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard
     with heir.beating():
         again = heir.take()
     assert (again.run, again.attempt, again.params) == (offer.run, 2, offer.params)
+    assert {agent.id: agent.state for agent in yard.store.agents(sweep.id)} == {"zombie": "lost", "heir": "active"}
     heir.report(again, Started(host="test", pid=2))
     assert zombie.log(offer, 0.0001) is not None
-    zombies = [agent.state for agent in yard.store.agents(sweep.id) if agent.id == "zombie"]
-    assert zombies == ["lost"]
     assert zombie.order(offer).kind == "drop"
     heir.log(again, 7.0)
     heir.running.append(str(again.ref))
@@ -268,7 +267,6 @@ def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard
     assert run.objective == 7.0
     assert [a.state for a in yard.store.attempts(run.key)] == [AttemptState.lost, AttemptState.ended]
     assert "was not heard" in yard.store.attempts(run.key)[0].reason
-    assert {agent.id: agent.state for agent in yard.store.agents(sweep.id)}["heir"] == "active"
 
 
 def test_an_offer_belongs_to_the_first_agent_that_starts_it(yard: Yard) -> None:
