@@ -58,8 +58,8 @@ class Reader:
             try:
                 messages = self._bus.read(position, WAIT_S)
             except Unavailable as error:
-                self._trouble(str(error))
-                self._stopping.wait(OUTAGE_PAUSE_S)
+                if not self._stopping.wait(OUTAGE_PAUSE_S):
+                    self._trouble(str(error))
                 continue
             with self._lock:
                 if generation != self.generation or not messages:
