@@ -164,6 +164,7 @@ def status(
 @app.command()
 def runs(
     sweep_id: SweepId,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Number or ID of one run to show.")] = None,
     state: Annotated[list[RunState] | None, typer.Option(help="Only runs in this state; may be repeated.")] = None,
     sort: Annotated[RunSort, typer.Option(help="Runs without a value come last.")] = "number",
     desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
@@ -171,10 +172,13 @@ def runs(
     as_json: AsJson = False,
     dir: Dir = None,
 ) -> None:
-    """List the runs of a sweep, each with its reason."""
+    """List the runs of a sweep, each with its reason; or show one, with its story and its last lines."""
     from sweepyard import terminal
     from sweepyard.watch import find_sweep, make_console
 
+    if run is not None:
+        _show_run(sweep_id, run, as_json, dir)
+        return
     with _client(dir) as client:
         found = find_sweep(client, sweep_id)
         order: Literal["asc", "desc"] = "desc" if desc else "asc"
@@ -252,6 +256,19 @@ def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:
     with _client(dir) as client:
         changed = client.control(find_sweep(client, sweep_id).id, verb)
     typer.echo(f"Sweep {changed.id} is {changed.state}: {changed.reason}")
+
+
+def _show_run(sweep_id: str, ref: str, as_json: bool, dir: Path | None) -> None:
+    from sweepyard import terminal
+    from sweepyard.watch import find_sweep, make_console
+
+    with _client(dir) as client:
+        found = find_sweep(client, sweep_id)
+        detail = client.run(found.id, ref.lstrip("#"))
+    if as_json:
+        _print_json(detail)
+    else:
+        make_console().print(terminal.run_page(detail, found))
 
 
 def _client(dir: Path | None, *, create: bool = False) -> Client:

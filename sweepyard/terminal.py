@@ -6,6 +6,7 @@ Every state is a word; colours (blue, yellow, magenta: told apart by everyone) o
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweepyard.plain import finite
-from sweepyard.tracking.records import RunState, SweepState
-from sweepyard.views import AgentView, EventView, MetricView, RunView, SweepDetail, SweepView
+from sweepyard.tracking.records import Outcome, RunState, SweepState
+from sweepyard.views import AgentView, EventView, MetricView, RunDetail, RunView, SweepDetail, SweepView
 
 STYLES = {
     "running": "blue",
@@ -161,6 +162,32 @@ def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True)
             cells.append(_cut(run.state_reason or run.reason))
         table.add_row(*cells)
     return table
+
+
+def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
+    """One run with its story: why it was proposed, how it was judged, and how its attempts ended."""
+    title = Text.assemble((f"run {run.number}", "bold"), "  ", run.id, "  ", state_text(run.state), "  ")
+    title.append(run.state_reason, style="dim")
+    grid = Table.grid(padding=(0, 2))
+    for name, value in flat(run.params):
+        grid.add_row(f"  {name}", number(value))
+    reached = (
+        f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}" if sweep.metric else ""
+    )
+    parts: list[RenderableType] = [title, Text(f"proposed: {run.reason}"), grid, Text(reached, style="bold")]
+    for event in run.story:
+        parts.append(Text(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
+    for one in run.decisions:
+        parts.append(Text(f"  judged at rung {one.rung}: {one.action}, {one.reason}"))
+    for attempt in run.attempts:
+        if attempt.tail and attempt.outcome != Outcome.finished:
+            parts += [Text(), Text(f"last lines of attempt {attempt.n}", style="dim"), Text(attempt.tail.rstrip())]
+    return Group(*parts)
+
+
+def clock(at: float) -> str:
+    """A time of day on this machine, `14:03:59`."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
 
 
 def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
