@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -51,9 +50,3 @@ def address_of(client: redis.Redis) -> str:
     """Where a client connects to, fit for a message."""
     options = client.connection_pool.connection_kwargs
     return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
-
-
-def without_password(url: str) -> str:
-    """A Redis URL fit for a message."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import redis
 
-from sweepyard.bus.connection import connect
+from sweepyard.bus.connection import connect, reachable
 from sweepyard.clock import wait_until
 from sweepyard.errors import Unavailable
 
@@ -31,6 +31,22 @@ class _Server:
     port: int
     password: str
     pid: int
+
+
+class GivenRedis:
+    """A Redis that somebody else runs, in the shape of our own: there is nothing to revive."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def start(self) -> None:
+        """Make sure that it answers, or raise `Unavailable`."""
+        client = connect(self.url)
+        with reachable(client):
+            client.ping()
+
+    def revive(self) -> bool:
+        return False
 
 
 class EmbeddedRedis:
@@ -69,6 +85,17 @@ class EmbeddedRedis:
         self._server = _Server(port, password, self._process.pid)
         self._write_note(self._server)
         self._wait_until_it_answers()
+
+    def revive(self) -> bool:
+        """Start the server again if its process has ended; whether that was so. Agents find it where it was.
+
+        Raises:
+            Unavailable: as `start`.
+        """
+        if self._server is None or _alive(self._server.pid, self._process):
+            return False
+        self.start()
+        return True
 
     def stop(self) -> None:
         """Let the server write its data and end."""

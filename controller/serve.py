@@ -22,13 +22,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from sweepyard.bus.connection import connect, reachable, without_password
 from sweepyard.bus.controller_side import RedisControllerBus
-from sweepyard.bus.embedded import EmbeddedRedis
+from sweepyard.bus.embedded import EmbeddedRedis, GivenRedis
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.controller.engine import Engine
 from sweepyard.controller.http import ConnectionInfo, make_app
-from sweepyard.errors import UserError
+from sweepyard.errors import Unavailable, UserError
 from sweepyard.settings import Settings
 from sweepyard.tracking.port import Store
 from sweepyard.tracking.sql import open_store
@@ -61,8 +60,8 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
         listener = stack.enter_context(_listen(settings.host, settings.port, directory))
         store = open_store(settings.store_url or f"sqlite:///{directory / 'store.db'}")
         stack.callback(store.close)
-        redis_url = stack.enter_context(_redis(settings, directory))
-        engine = _engine(settings, store, redis_url)
+        redis = stack.enter_context(_redis(settings, directory))
+        engine = _engine(settings, store, redis.url)
         engine.start()
         stack.callback(engine.stop)
         closing = threading.Event()
@@ -70,7 +69,7 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             store=store,
             engine=engine,
             connection=ConnectionInfo(
-                redis_url=redis_url,
+                redis_url=redis.url,
                 prefix=prefix_of(store),
                 heartbeat_s=settings.heartbeat_s,
                 lost_after_s=settings.lost_after_s,
@@ -79,7 +78,7 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             clock=SYSTEM_CLOCK,
             closing=closing,
         )
-        service = _Service(app, engine, closing, idle_exit_s=settings.idle_exit_s)
+        service = _Service(app, engine, redis, closing, idle_exit_s=settings.idle_exit_s)
         with _announced(directory, url_of(listener), store.instance_id, service):
             _watch_lifeline(lifeline_fd, service)
             return service.answer(listener)
@@ -102,19 +101,17 @@ def _engine(settings: Settings, store: Store, redis_url: str) -> Engine:
 
 
 @contextmanager
-def _redis(settings: Settings, directory: Path) -> Iterator[str]:
-    """The URL of a Redis that answers: the given one, or our own for the time being."""
+def _redis(settings: Settings, directory: Path) -> Iterator[EmbeddedRedis | GivenRedis]:
+    """A Redis that answers: the one of the given URL, or our own for the time being."""
     if settings.redis_url:
-        client = connect(settings.redis_url)
-        with reachable(client):
-            client.ping()
-        log.info("Redis: %s", without_password(settings.redis_url))
-        yield settings.redis_url
+        given = GivenRedis(settings.redis_url)
+        given.start()
+        yield given
         return
     embedded = EmbeddedRedis(directory / "redis", host=settings.host)
     embedded.start()
     try:
-        yield embedded.url
+        yield embedded
     finally:
         embedded.stop()
 
@@ -165,7 +162,13 @@ class _Service(uvicorn.Server):
     """uvicorn, with our own reasons to end: signals, a dead engine, nobody left who needs it."""
 
     def __init__(
-        self, app: FastAPI, engine: Engine, closing: threading.Event, *, idle_exit_s: float | None
+        self,
+        app: FastAPI,
+        engine: Engine,
+        redis: EmbeddedRedis | GivenRedis,
+        closing: threading.Event,
+        *,
+        idle_exit_s: float | None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -179,6 +182,7 @@ class _Service(uvicorn.Server):
         )
         self._app = app
         self._engine = engine
+        self._redis = redis
         self._closing = closing
         self._idle_exit_s = idle_exit_s
         self._requests = 0
@@ -221,7 +225,15 @@ class _Service(uvicorn.Server):
                 self.leave(f"the engine has ended: {self._engine.ended_by}")
             elif self._idle_exit_s is not None and self._idle_s() > self._idle_exit_s:
                 self.leave(f"idle for {self._idle_exit_s:g} s")
-            threading.Event().wait(WATCH_S)
+            self._revive_redis()
+            self._closing.wait(WATCH_S)
+
+    def _revive_redis(self) -> None:
+        try:
+            if not self.should_exit and self._redis.revive():
+                log.warning("the embedded Redis had ended and was started again")
+        except Unavailable as error:
+            log.error("%s", error)
 
     def _idle_s(self) -> float:
         now = SYSTEM_CLOCK.monotonic()

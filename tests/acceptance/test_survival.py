@@ -1,14 +1,17 @@
-"""Kill -9 of an agent and of the controller, once each, in the middle of a sweep: every run is accounted for."""
+"""Kill -9 of an agent, the controller or Redis in the middle of a sweep: every run is accounted for."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+from contextlib import closing
 
 from acceptance.commands import DEADLINE_S, Place, Started
 
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
-from sweepyard.tracking.records import AttemptState, RunState, SweepState
+from sweepyard.tracking.records import AttemptState, Run, RunState, SweepState
 from sweepyard.tracking.sql import open_store
 
 RUNS, STEPS = 24, 10
@@ -38,15 +41,37 @@ def test_every_run_is_accounted_for(place: Place) -> None:
     assert [agent.end() for agent in agents[1:]] == [0, 0, 0]
     client.close()
 
-    store = open_store(f"sqlite:///{place.path}/.sweepyard/store.db")
-    runs = store.runs(sweep_id)
-    assert [run.number for run in runs] == list(range(1, RUNS + 1))
-    assert {run.state for run in runs} == {RunState.finished}
-    for run in runs:
-        rows = [row for row in store.history(run.key) if row.attempt == run.attempt]
-        assert [row.step for row in rows] == list(range(STEPS))
-        *earlier, last = store.attempts(run.key)
-        assert last.state is AttemptState.ended
-        assert {attempt.state for attempt in earlier} <= {AttemptState.lost}
+    runs = runs_of(place, sweep_id)
     assert sum(run.attempt > 1 for run in runs) <= 1, "only the killed agent's run is tried again"
-    store.close()
+
+
+def test_a_killed_redis_comes_back_and_no_run_notices(place: Place) -> None:
+    file = place.write_sweep(runs=RUNS, steps=STEPS, pause_s=0.03)
+    controller, url = serve(place)
+    client = Client(url)
+    sweep_id = client.create_sweep((place.path / file).read_text()).id
+    agents = [place.start("agent", sweep_id, "--url", url) for _ in range(2)]
+    assert wait_until(lambda: client.sweep(sweep_id).progress.ended >= 4, DEADLINE_S)
+    (redis,) = place.living("-server ")
+    os.kill(redis, signal.SIGKILL)
+    assert wait_until(lambda: client.sweep(sweep_id).state is SweepState.finished, DEADLINE_S)
+    assert [agent.end() for agent in agents] == [0, 0]
+    client.close()
+    assert "the embedded Redis had ended and was started again" in controller.text
+    assert "Training goes on" in agents[0].text
+    assert {run.attempt for run in runs_of(place, sweep_id)} == {1}
+
+
+def runs_of(place: Place, sweep_id: str) -> list[Run]:
+    """The runs of a finished sweep, after a look at each: all rows there, one attempt that ended."""
+    with closing(open_store(f"sqlite:///{place.path}/.sweepyard/store.db")) as store:
+        runs = store.runs(sweep_id)
+        assert [run.number for run in runs] == list(range(1, RUNS + 1))
+        assert {run.state for run in runs} == {RunState.finished}
+        for run in runs:
+            rows = [row for row in store.history(run.key) if row.attempt == run.attempt]
+            assert [row.step for row in rows] == list(range(STEPS))
+            *earlier, last = store.attempts(run.key)
+            assert last.state is AttemptState.ended
+            assert {attempt.state for attempt in earlier} <= {AttemptState.lost}
+        return runs
