@@ -29,18 +29,21 @@ class RedisAgentBus:
         self._client = connect(redis_url)
         self._hints = connect(redis_url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self._read: set[str] = set()
+        self._workers: list[tuple[str, str]] = []
 
     def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event) -> None:
         logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
         while not leave.is_set():
+            # A name of its own each time: rq refuses one that it still knows from before an outage.
+            name = f"{self._agent_id}-{len(self._workers)}"
+            self._workers.append((name, self._keys.queue(sweep_id)))
             try:
-                client = redis.Redis.from_url(self._url)
-                queue = offers.open_queue(client, self._keys, sweep_id)
-                offers.OfferWorker(queue, self._agent_id, take, leave).work(logging_level="CRITICAL")
+                queue = offers.open_queue(redis.Redis.from_url(self._url), self._keys, sweep_id)
+                offers.OfferWorker(queue, name, take, leave).work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
-                # ValueError: rq still knows a worker of this name from before the outage.
+                # ValueError: rq knows the name all the same.
                 log.debug("offers interrupted: %s", error)
-            leave.wait(0 if leave.is_set() else OUTAGE_PAUSE_S)
+            leave.wait(OUTAGE_PAUSE_S)
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
         mine = self._keys.agent(self._agent_id)
@@ -72,8 +75,9 @@ class RedisAgentBus:
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
             pipeline.xadd(self._keys.reports, {"m": message.model_dump_json()})
             pipeline.hdel(self._keys.presence, self._agent_id)
-            pipeline.delete(self._keys.agent(self._agent_id), f"rq:worker:{self._agent_id}")
-            pipeline.srem("rq:workers", f"rq:worker:{self._agent_id}")
+            pipeline.delete(self._keys.agent(self._agent_id))
+            for name, queue in self._workers:
+                offers.forget_worker(pipeline, name, queue)
             pipeline.execute()
 
 

@@ -74,6 +74,14 @@ def waiting(queue: Queue) -> set[AttemptRef]:
     return {AttemptRef.parse(job_id) for job_id in queue.get_job_ids()}
 
 
+def forget_worker(pipeline: redis.client.Pipeline, name: str, queue: str) -> None:
+    """Remove what rq knows of a worker that is about to end without a word to rq."""
+    key = f"{OfferWorker.redis_worker_namespace_prefix}{name}"
+    pipeline.delete(key)
+    pipeline.srem("rq:workers", key)
+    pipeline.srem(f"rq:workers:{queue}", key)
+
+
 def read_offer(job: Job) -> Offer | None:
     """The offer in a job, None if it is none of ours or damaged."""
     try:
