@@ -25,7 +25,7 @@ from sweepyard.settings import Settings
 
 HEALTH_TIMEOUT_S = 2.0
 START_DEADLINE_S = 20.0
-SILENCE_DEADLINE_S = 5.0
+SILENCE_PATIENCE_S = 5.0
 LOOK_EVERY_S = 0.05
 IDLE_EXIT_S = 600.0
 TAIL_LINES = 15
@@ -60,18 +60,18 @@ def ensure_service(settings: Settings, *, lifeline_fd: int | None = None) -> Ser
     if found:
         return found
     with _one_starter(directory):
-        return find_service(settings) or _start(directory, lifeline_fd)
+        return find_service(settings, patience_s=0) or _start(directory, lifeline_fd)
 
 
-def find_service(settings: Settings) -> Service | None:
+def find_service(settings: Settings, *, patience_s: float = SILENCE_PATIENCE_S) -> Service | None:
     """The configured service, or the one that answers for `settings.dir`; None if nobody does.
 
-    A service that is alive and silent is given a few seconds.
+    One that is alive and silent is given `patience_s`.
     """
     if settings.url:
         return Service(url=settings.url)
     directory = Path(settings.dir).resolve()
-    deadline = SYSTEM_CLOCK.monotonic() + SILENCE_DEADLINE_S
+    deadline = SYSTEM_CLOCK.monotonic() + patience_s
     while (note := _read_note(directory)) and _is_alive(note.pid):
         if _answers(note):
             return Service(url=note.url)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweepyard.plain import finite
-from sweepyard.tracking.records import Outcome, RunState, SweepState
+from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
 from sweepyard.views import AgentView, EventView, MetricView, RunDetail, RunView, SweepDetail, SweepView
 
 STYLES = {
@@ -57,7 +57,9 @@ LONG_COLUMNS = ("parameters", "why")
 
 def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
     """One screen about a sweep: progress, best run, agents, and the last of its story with the reasons."""
-    parts: list[RenderableType] = [*_summary(sweep), Text(), agents_table(sweep)]
+    parts: list[RenderableType] = [*_summary(sweep)]
+    if sweep.state not in SWEEP_ENDED:
+        parts += [Text(), agents_table(sweep)]
     if story:
         parts += [Text(), *story[-LINES_SHOWN:]]
     return Group(*parts)
@@ -116,7 +118,7 @@ def progress(sweep: SweepDetail) -> RenderableType:
         total=max(now.total, 1), completed=now.ended, width=40, complete_style="blue", finished_style="bold blue"
     )
     left = "" if now.eta_s is None or now.ended >= now.total else f", about {duration(now.eta_s)} left"
-    grid.add_row(bar, f"{now.ended} of {_many(now.total, 'run')}{left}")
+    grid.add_row(bar, _cut(f"{now.ended} of {_many(now.total, 'run')}{left}"))
     return grid
 
 
@@ -130,24 +132,24 @@ def best(run: RunView, metric: MetricView) -> RenderableType:
     """The best run with all its parameters, one per line."""
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(run.params):
-        grid.add_row(f"  {name}", number(value))
+        _add(grid, f"  {name}", number(value))
     title = Text.assemble("best ", (f"{metric.name} {number(run.objective)}", "bold"), f"  run {run.number}")
     title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
 
 
-def agents_table(sweep: SweepDetail) -> Table:
+def agents_table(sweep: SweepDetail) -> RenderableType:
     """One line per agent that is there, and the last ones that were lost."""
     metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
-    table = _table("agent", "run", "step", metric or "last value", "parameters")
     runs = {run.number: run for run in sweep.running}
     there = [agent for agent in sweep.agents if agent.state == "active"]
     lost = [agent for agent in sweep.agents if agent.state == "lost"][-LOST_AGENTS_SHOWN:]
+    if not there and not lost:
+        return Text(f"waiting for agents (sweep-agent {sweep.id} starts one)", style="dim")
+    table = _table("agent", "run", "step", metric or "last value", "parameters")
     for agent in [*there, *lost]:
         for row in _agent_rows(agent, runs, metric, fixed):
-            table.add_row(*row)
-    if not there:
-        table.add_row(Text(f"no agent yet; start one with: sweep-agent {sweep.id}", style="dim"))
+            _add(table, *row)
     return table
 
 
@@ -160,7 +162,7 @@ def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True)
         cells.append(_cut(short(run.params, fixed)))
         if why:
             cells.append(_cut(run.state_reason or run.reason))
-        table.add_row(*cells)
+        _add(table, *cells)
     return table
 
 
@@ -170,7 +172,7 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     title.append(run.state_reason, style="dim")
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(run.params):
-        grid.add_row(f"  {name}", number(value))
+        _add(grid, f"  {name}", number(value))
     reached = (
         f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}" if sweep.metric else ""
     )
@@ -197,7 +199,7 @@ def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
         found = f"{sweep.metric.name} {number(sweep.best.objective)}" if sweep.best and sweep.metric else "-"
         total = sum(sweep.counts.values())
         cap = f" of {sweep.run_cap}" if sweep.run_cap else ""
-        table.add_row(sweep.id, sweep.name, sweep.project, state_text(sweep.state), f"{total}{cap}", found)
+        _add(table, sweep.id, sweep.name, sweep.project, state_text(sweep.state), f"{total}{cap}", found)
     return table
 
 
@@ -214,7 +216,7 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
     elif run is not None and event.kind != "run.retried":
         what += _reached(run)
     style = STYLES.get(event.kind.partition(".")[2], "")
-    return Text(f"{what}: {why}" if why else what, style=style, overflow="ellipsis", no_wrap=True)
+    return Text(one_line(f"{what}: {why}" if why else what), style=style, overflow="ellipsis", no_wrap=True)
 
 
 def best_line(sweep: SweepDetail) -> str | None:
@@ -256,13 +258,18 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
+def one_line(text: str) -> str:
+    """Text of users and their programs without what would move the cursor."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+
+
 def number(value: Any, digits: int = 5) -> str:
     """A value for reading: numbers rounded to significant digits, `-` for none."""
     if value is None:
         return "-"
     if isinstance(value, float) and finite(value) is not None:
         return f"{value:.{digits}g}"
-    return str(value)
+    return one_line(str(value))
 
 
 def duration(seconds: float) -> str:
@@ -312,7 +319,12 @@ def _many(count: int, noun: str) -> str:
 
 def _cut(text: str) -> Text:
     """A cell that gives way where the line is too short."""
-    return Text(text, overflow="ellipsis", no_wrap=True)
+    return Text(one_line(text), overflow="ellipsis", no_wrap=True)
+
+
+def _add(table: Table, *cells: str | Text) -> None:
+    """A row whose text is taken as it is: rich would read markup in plain strings."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _table(*columns: str) -> Table:

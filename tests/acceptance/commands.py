@@ -120,7 +120,7 @@ class Place:
     def living(self, words: str = "") -> list[int]:
         """Processes whose current folder is in this one and whose command line has `words`."""
         found = []
-        for entry in Path("/proc").iterdir():
+        for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 folder, argv = (entry / "cwd").readlink(), (entry / "cmdline").read_text()
                 if folder.is_relative_to(self.path) and words in argv.replace("\0", " "):

@@ -71,7 +71,7 @@ def test_a_killed_run_command_takes_everything_with_it(place: Place) -> None:
 
 
 def test_killed_agents_and_services_are_started_again(place: Place) -> None:
-    quick = {"SWEEPYARD_HEARTBEAT_S": "0.5", "SWEEPYARD_LOST_AFTER_S": "2"}
+    quick = {"SWEEPYARD_HEARTBEAT_S": "0.5", "SWEEPYARD_LOST_AFTER_S": "2.5"}
     started = place.start("run", place.write_sweep(runs=10, steps=10, pause_s=0.1), **quick)
     started.wait_for("run 2 started")
     os.kill(place.living("sweepyard agent")[0], signal.SIGKILL)
