@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.plain import Params, dumps
@@ -82,30 +82,37 @@ class Proposer:
     def __init__(self, answer: Callable[[Answer], None], *, deadline_s: float) -> None:
         self._answer = answer
         self._deadline_s = deadline_s
-        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._wishes: queue.SimpleQueue[Question | Literal["warm", "end"]] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._serve, name="proposals", daemon=True)
         self._thread.start()
 
     def warm(self) -> None:
         """Start the process before the first question needs it."""
-        if self._process is None:
-            self._process = _start_process()
+        self._wishes.put("warm")
+
+    @property
+    def process_id(self) -> int | None:
+        """The searcher's process, None while there is none."""
+        return self._process.pid if self._process else None
 
     def ask(self, question: Question) -> None:
-        self._questions.put(question)
+        self._wishes.put(question)
 
     def close(self) -> None:
         """End the process; questions that are still open stay unanswered."""
-        self._questions.put(None)
+        self._wishes.put("end")
         self._end_process()
         self._thread.join(timeout=5)
 
     def _serve(self) -> None:
-        while (question := self._questions.get()) is not None:
+        while (question := self._wishes.get()) != "end":
+            process = self._running_process()
+            if question == "warm":
+                continue
             started_s = SYSTEM_CLOCK.monotonic()
             try:
-                suggestions = self._remote(question)
+                suggestions = self._remote(process, question)
             except _Failed as failure:
                 self._end_process()
                 suggestions = instead(question, str(failure))
@@ -116,9 +123,12 @@ class Proposer:
             ]
             self._answer(question.answered(timed))
 
-    def _remote(self, question: Question) -> list[Suggestion]:
-        self.warm()
-        process = cast("subprocess.Popen[bytes]", self._process)
+    def _running_process(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = _start_process()
+        return self._process
+
+    def _remote(self, process: subprocess.Popen[bytes], question: Question) -> list[Suggestion]:
         stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         try:
             stdin.write(_encode(question))

@@ -173,19 +173,19 @@ class Reconciler:
 
     def plan(self, tx: Transaction, effects: Effects) -> None:
         """Write what follows from the state, for every sweep, until nothing more follows."""
+        now = self._clock.monotonic()  # one for all: the store must not learn of a loss that no plan has seen
         for ledger in list(self._ledgers.values()):
             for _ in range(MOST_PLANS):
                 changed = False
-                for intent in planner.plan(self._view(ledger)):
+                for intent in planner.plan(self._view(ledger, now)):
                     changed |= self._carry_out(tx, ledger, intent, effects)
                 if not changed:
                     break
             self._repeat_orders(ledger, effects)
-        for agent in self._agents.to_save(self._clock.monotonic(), self._clock.wall()):
+        for agent in self._agents.to_save(now, self._clock.wall()):
             tx.save_agent(agent)
 
-    def _view(self, ledger: Ledger) -> planner.View:
-        now = self._clock.monotonic()
+    def _view(self, ledger: Ledger, now: float) -> planner.View:
         sweep = ledger.sweep
         target = (sweep.spec.get("metric") or {}).get("target")
         best = ledger.best() if target is not None else None
