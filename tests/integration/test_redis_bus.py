@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from queue import Empty, Queue
+from uuid import uuid4
 
 import pytest
 import redis
@@ -25,13 +26,19 @@ PREFIX = "sy-test"
 
 
 @pytest.fixture
-def agent(redis_url: str) -> RedisAgentBus:
-    return RedisAgentBus(redis_url, PREFIX, "a1")
+def prefix() -> str:
+    """One of its own for each test: takers of earlier tests may still wait for an offer."""
+    return f"sy-{uuid4().hex[:8]}"
 
 
 @pytest.fixture
-def controller(redis_url: str) -> RedisControllerBus:
-    return RedisControllerBus(redis_url, PREFIX)
+def agent(redis_url: str, prefix: str) -> RedisAgentBus:
+    return RedisAgentBus(redis_url, prefix, "a1")
+
+
+@pytest.fixture
+def controller(redis_url: str, prefix: str) -> RedisControllerBus:
+    return RedisControllerBus(redis_url, prefix)
 
 
 class TestRedisBus(BusConformance):
@@ -45,7 +52,7 @@ class TestRedisBus(BusConformance):
 
 
 def test_nothing_in_redis_makes_an_agent_run_code(
-    redis_url: str, agent: RedisAgentBus, controller: RedisControllerBus, tmp_path: Path
+    redis_url: str, prefix: str, agent: RedisAgentBus, controller: RedisControllerBus, tmp_path: Path
 ) -> None:
     """The agent takes our offer and drops everything else that a writer to Redis can put before it."""
     canary = tmp_path / "pwned"
