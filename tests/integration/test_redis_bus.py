@@ -57,7 +57,7 @@ def test_nothing_in_redis_makes_an_agent_run_code(
     """The agent takes our offer and drops everything else that a writer to Redis can put before it."""
     canary = tmp_path / "pwned"
     queue = RqQueue(
-        Keys(PREFIX).queue(SWEEP), connection=redis.Redis.from_url(redis_url), serializer=JSONSerializer
+        Keys(prefix).queue(SWEEP), connection=redis.Redis.from_url(redis_url), serializer=JSONSerializer
     )
     good = offer_of().model_dump(mode="json")
     queue.enqueue("os.system", f"touch {canary}", job_id="x-1")
