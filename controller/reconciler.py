@@ -110,13 +110,20 @@ class Reconciler:
             log.warning("Redis answers again")
             self.redis_trouble = ""
             self._agents.forgive(now)
+            self._tell_again()
         for presence in words:
             self._hear(presence)
         offered = {AttemptRef(run.id, a.n) for ledger in self._ledgers.values() for run, a in ledger.offered}
         self._queued_at = {ref: at for ref, at in self._queued_at.items() if intact and ref in offered}
         if not intact:
-            self._agents.told_to_leave.clear()
+            self._tell_again()
         return intact
+
+    def _tell_again(self) -> None:
+        """What agents were told may have been lost on the way."""
+        self._agents.told_to_leave.clear()
+        for ledger in self._ledgers.values():
+            ledger.ordered.clear()
 
     def redis_failed(self, trouble: str) -> None:
         if not self.redis_trouble:

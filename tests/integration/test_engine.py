@@ -318,6 +318,18 @@ def test_a_flushed_redis_costs_nothing(yard: Yard, redis_url: str) -> None:
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
 
 
+def test_an_order_in_a_flushed_redis_is_given_again(yard: Yard, redis_url: str) -> None:
+    sweep = yard.sweep()
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    assert wait_until(lambda: yard.run_state(offer) is RunState.running, DEADLINE_S)
+    yard.engine.control(sweep.id, "cancel")
+    with redis.Redis.from_url(redis_url) as client:
+        assert wait_until(lambda: client.exists("sy-test:agent:a1") == 1, DEADLINE_S)
+        client.flushall()
+    assert hand.order(offer).kind == "kill"
+
+
 def test_offers_in_a_flushed_redis_are_made_again(yard: Yard, redis_url: str) -> None:
     sweep = yard.sweep(run_cap=2)
     blocked = yard.hand(sweep, free=1)
