@@ -36,7 +36,7 @@ class Warp:
         y = z * self.scale + self.mean
         if self.shift is None:
             return y
-        found: Array = self.shift * np.exp(np.minimum(y, 700.0)) - self.shift + self.least
+        found: Array = self.shift * np.exp(np.minimum(y, 50.0)) - self.shift + self.least
         return found
 
     def log_slope(self, losses: Array) -> float:

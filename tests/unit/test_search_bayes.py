@@ -156,6 +156,15 @@ def test_odd_scores_never_stop_the_search(values):
         assert all(math.isfinite(number) for number in numbers)
 
 
+def test_scores_that_come_late_are_learnt_from():
+    runs = observed(BOWL, bowl, 99)
+    late = [Observation(number=r.number, params=r.params, value=None) for r in runs[:96]] + runs[96:]
+
+    found = BayesSearcher(BOWL, LOSS, seed=5).suggest(late, [], 1)[0]
+
+    assert found.detail["observations"] == 99
+
+
 def test_a_diverged_run_does_not_hide_the_rest():
     history = observed(BOWL, bowl, 20)
     diverged = [Observation(number=30 + i, params={"x": 1.0 - i / 9, "y": 1.0}, value=1e30) for i in range(2)]
