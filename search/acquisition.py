@@ -79,7 +79,7 @@ class Maximiser:
         return self._best(None)[0]
 
     def _quasi_random(self) -> Array:
-        sequence = qmc.Sobol(len(self._encoding.columns), rng=self._rng)
+        sequence = qmc.Sobol(len(self._encoding.columns), seed=self._rng)
         return self._encoding.spread(sequence.random(_STARTS))
 
     def _look(self, rows: Array) -> Array:

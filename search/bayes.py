@@ -91,7 +91,7 @@ class BayesSearcher:
         """Point `k` of the sequence; nothing if no parameter is free."""
         free = [column.position for column in self._encoding.columns]
         if free:
-            sequence = qmc.Sobol(len(free), rng=np.random.default_rng(np.random.SeedSequence([self._seed])))
+            sequence = qmc.Sobol(len(free), seed=np.random.default_rng(np.random.SeedSequence([self._seed])))
             quantiles = np.full(len(self._space.parameters), 0.5)
             quantiles[free] = sequence.random_base2(k.bit_length())[k]
             yield self._space.sample(quantiles)

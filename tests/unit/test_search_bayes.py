@@ -123,6 +123,16 @@ def test_a_fresh_searcher_and_a_used_one_agree_at_every_step():
     assert BayesSearcher(MIXED, LOSS, seed=12).suggest(history, pending, 1) != fresh
 
 
+def test_what_was_learnt_before_changes_nothing():
+    runs = observed(MIXED, mixed, 330)
+    used = BayesSearcher(MIXED, LOSS, seed=11)
+    for n in (8, 16, 31, 32, 33, 64, 70, 301, 330, 20):
+        pending = [runs[n].params] if n < 330 else []
+        assert used.suggest(runs[:n], pending, 1) == BayesSearcher(MIXED, LOSS, seed=11).suggest(
+            runs[:n], pending, 1
+        )
+
+
 def test_values_are_plain_and_inside_their_domain():
     found = BayesSearcher(MIXED, LOSS, seed=4).suggest(observed(MIXED, mixed, 12), [], 4)
 
