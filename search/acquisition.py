@@ -15,6 +15,7 @@ from sweepyard.search.gp import Posterior
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _STARTS = 512
 _CLIMBERS = 6
+_AROUND = (0.1, 0.02)
 _WIDTHS = (0.2, 0.1, 0.05, 0.025, 0.012)
 _CHILDREN = 24
 
@@ -67,16 +68,30 @@ class Maximiser:
         self._scores: list[Array] = []
 
     def climb(self, promising: Array) -> Array:
-        """All rows that were looked at, the best first. `promising`: rows to look around at first."""
-        self._look(self._quasi_random())
-        for width in (0.1, 0.02):
-            self._look(self._encoding.mutate(np.repeat(promising, 32, axis=0), width, self._rng))
-        climbers, scores = self._best(_CLIMBERS)
+        """All rows that were looked at, the best first. `promising`: rows to look around at first.
+
+        Half of the climbers start far from these, however poor that looks at first: or one valley takes them all.
+        """
+        far = self._leaders(self._quasi_random())
+        near = self._leaders(
+            np.vstack(
+                [self._encoding.mutate(np.repeat(promising, 32, axis=0), width, self._rng) for width in _AROUND]
+            )
+        )
+        climbers, scores = np.vstack([far[0], near[0]]), np.concatenate([far[1], near[1]])
         for width in _WIDTHS:
             climbers, scores = self._step(climbers, scores, width)
-        for i in np.argsort(-scores, kind="stable")[:2]:
-            self._finish(climbers[i])
-        return self._best(None)[0]
+        half = len(far[0])
+        self._finish(climbers[:half][scores[:half].argmax()])
+        self._finish(climbers[half:][scores[half:].argmax()])
+        rows = np.vstack(self._rows)
+        return rows[np.argsort(-np.concatenate(self._scores), kind="stable")]
+
+    def _leaders(self, rows: Array) -> tuple[Array, Array]:
+        """The best of these rows, with their scores."""
+        scores = self._look(rows)
+        order = np.argsort(-scores, kind="stable")[: _CLIMBERS // 2]
+        return rows[order], scores[order]
 
     def _quasi_random(self) -> Array:
         sequence = qmc.Sobol(len(self._encoding.columns), seed=self._rng)
@@ -87,11 +102,6 @@ class Maximiser:
         self._rows.append(rows)
         self._scores.append(scores)
         return scores
-
-    def _best(self, count: int | None) -> tuple[Array, Array]:
-        rows, scores = np.vstack(self._rows), np.concatenate(self._scores)
-        order = np.argsort(-scores, kind="stable")[:count]
-        return rows[order], scores[order]
 
     def _step(self, climbers: Array, scores: Array, width: float) -> tuple[Array, Array]:
         """Each climber at the best of its children, if that one is better."""
