@@ -7,7 +7,7 @@ FOLDER holds `bench.py` (`load_tasks`) and `simulate.py` (`run_search`). All met
 tasks and seeds for each. Printed: the mean regret after 25, 50 and 100 runs (0 is the best known value, 1 the
 median random config), and CPU seconds of a proposal (asking and telling).
 
-Set OMP_NUM_THREADS=1. The method `optuna-*` need the extra `bench`.
+Set OMP_NUM_THREADS=1. `optuna-tpe` needs the extra `bench`, `optuna-gp` torch too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,6 +125,10 @@ METHODS: dict[str, Make] = {
 }
 
 
+NEEDS = {"optuna-tpe": ("optuna",), "optuna-gp": ("optuna", "torch")}
+"""Modules of peers."""
+
+
 def run_search(task: Any, make: Make, seed: int, workers: int, evals: int) -> tuple[list[float], list[float]]:
     """The regret after each run and the CPU seconds of each proposal, `workers` runs at a time."""
     optimizer = make(task.space, seed, workers, None)
@@ -179,6 +184,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of peers: experimental features and the like
     tasks, run = _tasks(args)
     methods = args.methods.split(",")
+    if missing := [module for method in methods for module in NEEDS.get(method, ()) if not find_spec(module)]:
+        sys.exit(f"install {' and '.join(sorted(set(missing)))} first, or leave out the methods that need it")
     found: dict[tuple[str, str], list[tuple[list[float], list[float]]]] = {}
     print(
         f"{'task':16s}{'method':12s}" + "".join(f"{f'@{m}':>8s}" for m in MARKS if m <= args.evals) + "    CPU s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from sweepyard.search.warping import make_warp
 
 _MODEL_RUNS = 300
 """The most runs that the model sees: the time of a fit grows with the cube of their number."""
+_FIT_DISTANCES = 5_000_000
+"""The most distances, of two runs in a column, that a fit holds: fewer runs if there are more than 55 columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,10 @@ class Data:
         """How many runs have a score."""
         return int(np.isfinite(self.losses).sum())
 
-    def told(self) -> tuple[Array, Array]:
-        """What the model sees, runs without a score as the worst: all, or the most telling of many."""
+    def told(self, most: int = _MODEL_RUNS) -> tuple[Array, Array]:
+        """What the model sees, runs without a score as the worst: all, or about `most` telling ones of more."""
         losses = np.where(np.isnan(self.losses), np.nanmax(self.losses), self.losses)
-        kept = _most_telling(self.rows, losses)
+        kept = _most_telling(self.rows, losses, most)
         return self.rows[kept], losses[kept]
 
 
@@ -82,16 +85,16 @@ class Learner:
 
     def _fit(self, data: Data, kind: str, starts: list[Array], *, steps: int) -> Fit:
         """The fit for one transform. Its cost is that of the losses themselves, comparable between transforms."""
-        rows, losses = data.told()
+        rows, losses = data.told(min(_MODEL_RUNS, isqrt(_FIT_DISTANCES // data.rows.shape[1])))
         warp = make_warp(losses, kind)
         found = fit(rows, warp.forward(losses), self._unordered, starts, steps=steps)
         return Fit(found.theta, found.cost - warp.log_slope(losses))
 
 
-def _most_telling(rows: Array, losses: Array) -> NDArray[np.intp]:
+def _most_telling(rows: Array, losses: Array, most: int) -> NDArray[np.intp]:
     """The best runs, those most like the best one, and the newest, a third of each; all if they are few."""
-    n, third = len(losses), _MODEL_RUNS // 3
-    if n <= _MODEL_RUNS:
+    n, third = len(losses), max(1, most // 3)
+    if n <= most:
         return np.arange(n)
     order = np.argsort(losses, kind="stable")
     apart = np.minimum(np.abs(rows - rows[order[0]]), 1.0).sum(axis=1)
