@@ -1,0 +1,157 @@
+"""The points of a space as rows of numbers that a model can measure distances between.
+
+Numbers are their quantiles. What has steps (ints, quantised values, `values` that are all numbers) lies on its
+steps: the model and the search for the best point see only points that exist. Other categories are counted by
+index; they are alike or different, no more (a Hamming distance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweepyard.plain import finite
+from sweepyard.search.distributions import Categorical, Distribution
+from sweepyard.search.space import Space
+
+Array: TypeAlias = "NDArray[np.float64]"
+Mask: TypeAlias = "NDArray[np.bool_]"
+
+_STEPS_MAX = 1000
+"""More steps than these are as good as a continuum until a row becomes a point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One free parameter. `steps`: its coordinates if it has steps, rising. `ranks`: the category of each step.
+
+    `categories`: how many, 0 if the parameter has an order.
+    """
+
+    position: int
+    distribution: Distribution
+    steps: Array | None = None
+    ranks: tuple[int, ...] = ()
+    categories: int = 0
+
+    def coordinate(self, value: Any) -> float:
+        """Raises ValueError: the parameter has no such value."""
+        if isinstance(self.distribution, Categorical):
+            index = self.distribution.index(value)
+            return float(index) if self.steps is None else float(self.steps[self.ranks.index(index)])
+        return float(self.nearest(np.array([self.distribution.cdf(value)]))[0])
+
+    def value(self, coordinate: float) -> Any:
+        if self.categories:
+            return self.distribution.value(int(coordinate))
+        if self.steps is None:
+            return self.distribution.ppf(coordinate)
+        step = int(self.step(np.array([coordinate]))[0])
+        return self.distribution.value(self.ranks[step] if self.ranks else step)
+
+    def nearest(self, coordinates: Array) -> Array:
+        """The nearest coordinates that exist."""
+        return coordinates.clip(0.0, 1.0) if self.steps is None else self.steps[self.step(coordinates)]
+
+    def step(self, coordinates: Array) -> NDArray[np.intp]:
+        """The number of the step that is nearest to each coordinate."""
+        assert self.steps is not None  # noqa: S101 (asked only of columns with steps)
+        return np.searchsorted((self.steps[1:] + self.steps[:-1]) / 2, coordinates)
+
+
+class Encoding:
+    """Points of `space` to rows of `columns`, and back. A row has shape (len(columns),)."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        free = [(i, each.distribution) for i, each in enumerate(space.parameters) if each.distribution.size() != 1]
+        self.columns = tuple(_column(i, distribution) for i, distribution in free)
+        self.unordered = np.array([column.categories > 0 for column in self.columns], dtype=bool)
+        self.continuous = np.array([not c.categories and c.steps is None for c in self.columns], dtype=bool)
+        self._fixed = space.sample(np.full(len(space.parameters), 0.5))
+
+    def encode(self, values: Sequence[Any] | None) -> list[float] | None:
+        """The row of a point; None if the space does not have it."""
+        if values is None:
+            return None
+        try:
+            return [column.coordinate(values[column.position]) for column in self.columns]
+        except ValueError:
+            return None
+
+    def decode(self, row: Sequence[float] | Array) -> list[Any]:
+        """The flat values of the point that a row stands for."""
+        values = list(self._fixed)
+        for column, coordinate in zip(self.columns, row, strict=True):
+            values[column.position] = column.value(float(coordinate))
+        return values
+
+    def spread(self, u: Array) -> Array:
+        """Rows from numbers of [0, 1), shape (rows, columns): every category as often as the others."""
+        rows = u.copy()
+        for j, column in enumerate(self.columns):
+            if column.categories:
+                rows[:, j] = np.floor(u[:, j] * column.categories)
+            elif column.steps is not None:
+                rows[:, j] = column.nearest(u[:, j])
+        return rows
+
+    def mutate(self, rows: Array, width: float, rng: np.random.Generator) -> Array:
+        """Each row with some of its coordinates moved: by about `width`, a step at least, to another category."""
+        shape = rows.shape
+        moved = rng.random(shape) < min(1.0, 2.0 / shape[1])
+        moved[np.arange(shape[0]), rng.integers(shape[1], size=shape[0])] = True
+        shift = rng.standard_normal(shape) * width
+        found = rows.copy()
+        for j, column in enumerate(self.columns):
+            at = moved[:, j]
+            found[at, j] = _moved(column, rows[at, j], shift[at, j], rng)
+        return found
+
+    def neighbours(self, row: Array) -> Array:
+        """The rows that differ by one step or one category (at most 32 of them a column); may be none."""
+        found = []
+        for j, column in enumerate(self.columns):
+            for coordinate in _beside(column, float(row[j])):
+                found.append(row.copy())
+                found[-1][j] = coordinate
+        return np.array(found).reshape(-1, len(row))
+
+
+def _column(position: int, distribution: Distribution) -> Column:
+    if isinstance(distribution, Categorical):
+        numbers = [finite(value) for value in distribution.values]
+        if None in numbers:
+            return Column(position, distribution, categories=distribution.size())
+        ranks = tuple(int(i) for i in np.argsort(np.array(numbers, dtype=float), kind="stable"))
+        return Column(position, distribution, (np.arange(len(ranks)) + 0.5) / len(ranks), ranks)
+    size = distribution.size()
+    if size is None or size > _STEPS_MAX:
+        return Column(position, distribution)
+    return Column(position, distribution, np.array([distribution.cdf(distribution.value(i)) for i in range(size)]))
+
+
+def _moved(column: Column, old: Array, shift: Array, rng: np.random.Generator) -> Array:
+    if column.categories:
+        other: Array = (old + rng.integers(1, column.categories, size=len(old))) % column.categories
+        return other
+    if column.steps is None:
+        return (old + shift).clip(0.0, 1.0)
+    before, after = column.step(old), column.step(old + shift)
+    after = np.where(after == before, before + np.sign(shift).astype(np.intp), after)
+    chosen: Array = column.steps[after.clip(0, len(column.steps) - 1)]
+    return chosen
+
+
+def _beside(column: Column, old: float) -> list[float]:
+    if column.categories:
+        others = [float(i) for i in range(column.categories) if i != old]
+        return others[:32]
+    if column.steps is None:
+        return []
+    step = int(column.step(np.array([old]))[0])
+    return [float(column.steps[i]) for i in (step - 1, step + 1) if 0 <= i < len(column.steps)]

@@ -1,0 +1,184 @@
+"""The parts of Bayesian search: rows, transforms, the Gaussian process, log expected improvement."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+
+from sweepyard.search.acquisition import LogEI, Maximiser, log_improvement
+from sweepyard.search.encoding import Encoding
+from sweepyard.search.gp import Objective, Posterior, fit
+from sweepyard.search.space import Space
+from sweepyard.search.warping import make_warp
+
+MIXED = Space.from_spec(
+    {
+        "batch": {"values": [256, 16, 64]},
+        "kind": {"values": ["a", {"b": 1}, None, True]},
+        "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1},
+        "many": {"min": 1, "max": 100_000},
+        "only": {"value": 3},
+        "q": {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25},
+        "units": {"distribution": "q_log_uniform_values", "min": 16, "max": 256, "q": 16},
+        "wide": {"distribution": "normal", "mu": 5, "sigma": 2},
+    }
+)
+UNORDERED = np.array([False, True, False])
+
+
+def slopes(function, at, h=1e-6):
+    steps = h * np.eye(len(at))
+    return np.array([(function(at + step) - function(at - step)) / (2 * h) for step in steps])
+
+
+def data(n=24, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, 3))
+    x[:, 1] = rng.integers(3, size=n)
+    y = np.sin(3 * x[:, 0]) + 0.5 * (x[:, 1] == 1) + 0.05 * rng.standard_normal(n)
+    return x, (y - y.mean()) / y.std()
+
+
+def test_rows_stand_for_points():
+    encoding = Encoding(MIXED)
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        values = MIXED.sample(rng.random(len(MIXED.parameters)))
+        again = encoding.decode(encoding.encode(values))
+        assert [type(v) for v in again] == [type(v) for v in values]
+        for a, v in zip(again, values, strict=True):
+            assert a == v or math.isclose(a, v, rel_tol=1e-9)
+
+
+def test_numbers_in_a_list_lie_in_their_order_and_other_values_in_none():
+    encoding = Encoding(Space.from_spec({"x": {"values": [256, 16, 64]}, "y": {"values": ["b", "a", True]}}))
+
+    assert [encoding.encode([x, "b"])[0] for x in (16, 64, 256)] == pytest.approx([1 / 6, 3 / 6, 5 / 6])
+    assert encoding.unordered.tolist() == [False, True]
+    assert encoding.encode([17, "b"]) is encoding.encode([16, 1]) is encoding.encode(None) is None
+
+
+def test_every_move_ends_on_a_point():
+    encoding = Encoding(MIXED)
+    rng = np.random.default_rng(1)
+    rows = encoding.spread(rng.random((50, len(encoding.columns))))
+    moved = encoding.mutate(rows, 0.05, rng)
+
+    assert (moved != rows).any(axis=1).mean() > 0.7
+    beside = encoding.neighbours(rows[0])
+    assert ((beside != rows[0]).sum(axis=1) == 1).all()
+    for row in (*rows, *moved, *beside):
+        encoded = encoding.encode(encoding.decode(row))
+        off = np.abs(np.array(encoded) - row)
+        assert (off < 1e-5).all()
+
+
+def test_the_gradient_of_a_fit_is_right():
+    x, y = data()
+    objective = Objective(x, y, UNORDERED)
+    theta = objective.prior + np.array([0.4, -0.3, 0.2, 0.1, 0.5])
+
+    assert objective(theta)[1] == pytest.approx(slopes(lambda t: objective(t)[0], theta), rel=1e-5, abs=1e-5)
+
+
+def test_a_fit_finds_what_matters():
+    x, y = data(60)
+
+    found = fit(x, y, UNORDERED, [], steps=100)
+
+    lengths = np.exp(found.theta[:3])
+    assert lengths[2] > 2 * lengths[0]
+    mean, std = Posterior(found.theta, x, y, np.empty((0, 3)), UNORDERED)(x)
+    assert np.abs(mean - y).mean() < 0.1
+    assert (std < 0.3).all()
+
+
+def test_open_runs_take_uncertainty_away_and_leave_the_mean():
+    x, y = data()
+    theta = Objective(x, y, UNORDERED).prior
+    row = np.array([[0.9, 2.0, 0.1]])
+
+    without, with_it = (Posterior(theta, x, y, open_, UNORDERED) for open_ in (np.empty((0, 3)), row))
+
+    assert with_it(row)[0] == pytest.approx(without(row)[0])
+    assert with_it(row)[1] < 0.3 * without(row)[1]
+
+
+def test_the_gradient_of_log_ei_is_right_where_it_is_tiny_too():
+    x, y = data()
+    posterior = Posterior(Objective(x, y, UNORDERED).prior, x, y, x[:1] + 0.05, UNORDERED)
+    row = np.array([0.31, 1.0, 0.62])
+    for best in (y.min(), -30.0):
+        score = LogEI(posterior, best)
+        value, gradient = score.gradient(row)
+        assert value == pytest.approx(float(score(row[None])[0]))
+        expected = slopes(lambda r, score=score: float(score(r[None])[0]), row)
+        assert gradient[[0, 2]] == pytest.approx(expected[[0, 2]], rel=1e-4)
+
+
+def exact_log_improvement(z):
+    """By the repeated integral of the normal tail: a continued fraction far out, a Taylor series near."""
+    with localcontext() as context:
+        context.prec = 60
+        t = Decimal(repr(abs(z)))
+        root = (2 * Decimal("3.14159265358979323846264338327950288419716939937510582097494459")).sqrt()
+        phi = (-t * t / 2).exp() / root
+        total, term, k = Decimal(0), t, 0
+        while abs(term) > Decimal(10) ** -70:  # Phi(t) - 1/2 = phi(t) (t + t^3/3 + t^5/15 + ...)
+            total, k = total + term, k + 1
+            term = term * t * t / (2 * k + 1)
+        above = Decimal("0.5") + phi * total
+        if z >= 0:
+            return float((phi + t * above).ln())
+        return float((phi - t * (1 - above)).ln())
+
+
+@pytest.mark.parametrize("z", [3.0, 0.5, 0.0, -0.5, -0.999, -1.0, -1.5, -4.0, -7.5])
+def test_log_improvement_is_exact(z):
+    assert float(log_improvement(np.array(z))) == pytest.approx(exact_log_improvement(z), rel=1e-12, abs=1e-12)
+
+
+def test_log_improvement_is_smooth_far_out():
+    z = -np.array([99.9999999, 100.0000001])
+    a, b = log_improvement(z)
+    assert a - b == pytest.approx(2e-7 * 100, rel=1e-3)
+    assert np.isfinite(log_improvement(np.array([-1e10, -1e100]))).all()
+
+
+def test_the_maximiser_finds_the_top_of_mixed_columns():
+    space = Space.from_spec(
+        {"c": {"values": ["a", "b", "c"]}, "n": {"min": 1, "max": 9}, "x": {"min": 0.0, "max": 1.0}}
+    )
+    encoding = Encoding(space)
+    rng = np.random.default_rng(3)
+    x = encoding.spread(rng.random((40, 3)))
+    y = (x[:, 0] != 1) + (x[:, 1] - 0.5) ** 2 + (x[:, 2] - 0.3) ** 2
+    y = (y - y.mean()) / y.std()
+    theta = fit(x, y, encoding.unordered, [], steps=50).theta
+    score = LogEI(Posterior(theta, x, y, np.empty((0, 3)), encoding.unordered), float(y.min()))
+
+    found = Maximiser(encoding, score, np.random.default_rng(0)).climb(x[:5])[0]
+
+    crowd = encoding.spread(rng.random((20_000, 3)))
+    assert score(found[None])[0] >= score(crowd).max() - 1e-6
+
+
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_a_transform_has_an_inverse(kind):
+    losses = np.array([1e-4, 3e-4, 2e-3, 0.5, 7.0, 1e6])
+    warp = make_warp(losses, kind)
+    z = warp.forward(losses)
+
+    assert (z.mean(), z.std()) == pytest.approx((0, 1))
+    assert warp.back(z)[:4] == pytest.approx(losses[:4])
+    inner = losses[1:4]
+    slope = np.log((warp.forward(inner + 1e-9) - warp.forward(inner)) / 1e-9).sum()
+    assert warp.log_slope(inner) == pytest.approx(slope, rel=1e-3)
+
+
+def test_errors_that_span_orders_of_magnitude_are_more_likely_as_logarithms():
+    losses = 10 ** np.random.default_rng(0).normal(-3, 1.5, 100)
+    assert make_warp(losses, "log").log_slope(losses) > make_warp(losses, "linear").log_slope(losses)
