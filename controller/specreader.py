@@ -213,7 +213,7 @@ class Reader:
         command = given.get("command")
         if not isinstance(command, list):
             return
-        names = {".".join(map(str, path[::2])) for path, _ in _leaves(parameters, ())} | set(parameters)
+        names = {name for name, _ in leaves_of(parameters)} | set(parameters)
         for index, sentence in islice(macro_mistakes(command, names), MAX_PROBLEMS):
             self._wrong(("command", index), sentence)
         if "${program}" in command and "program" not in given:
@@ -236,6 +236,11 @@ _GRID_REFUSAL = (
     "{} has no list of points that a grid could cover"
     f" (allowed: {', '.join(GRID_KINDS)}): give values, int_uniform or q_uniform, or choose another method"
 )
+
+
+def leaves_of(parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every leaf in normal form, by its dotted name."""
+    return ((".".join(map(str, path[::2])), leaf) for path, leaf in _leaves(parameters, ()))
 
 
 def _leaves(parameters: dict[str, Any], path: NodePath) -> Iterator[tuple[NodePath, dict[str, Any]]]:

@@ -26,6 +26,11 @@ class Parameter:
     distribution: Distribution
 
     @property
+    def name(self) -> str:
+        """Its dotted path."""
+        return ".".join(self.path)
+
+    @property
     def where(self) -> str:
         """Where the sweep file has it."""
         return ".".join(("parameters", *self.path))
