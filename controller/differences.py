@@ -10,7 +10,7 @@ from typing import Any
 
 from sweepyard.controller.specreader import leaves_of
 
-BEYOND = ("seed",)
+BEYOND = ("seed", "order")
 """Top-level keys that W&B's schema lacks. W&B warns of them and goes on."""
 
 
@@ -48,6 +48,8 @@ def _of_parameters(spec: dict[str, Any]) -> Iterator[str]:
             yield f"{path}: the grid includes max where the steps meet it; W&B leaves it out"
         if kind == "inv_log_uniform_values":
             yield f"{path}: draws as log_uniform_values does, on W&B as well: it does not favour values near max"
+        if kind == "reverse_log_uniform_values":
+            yield f"{path}: reverse_log_uniform_values is beyond W&B's schema: W&B cannot run this file"
         if kind == "categorical_w_probabilities" and spec["method"] == "bayes":
             yield f"{path}: probabilities work with bayes; W&B's search fails on them"
 
@@ -62,5 +64,7 @@ def _of_command(spec: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_keys(spec: dict[str, Any]) -> Iterator[str]:
+    if spec["method"] not in ("grid", "random", "bayes"):
+        yield f"method {spec['method']} is beyond W&B's schema: W&B cannot run this file"
     if beyond := [key for key in BEYOND if key in spec]:
         yield f"{', '.join(beyond)}: beyond W&B's schema; W&B warns and ignores it"

@@ -34,13 +34,16 @@ class Question:
     """Everything that a suggestion depends on."""
 
     sweep_id: str
-    method: str
-    parameters: dict[str, Any]
+    spec: dict[str, Any]
     objective: Objective | None
     seed: int
     history: Sequence[Observation]
     pending: Sequence[Params]
     n: int
+
+    @property
+    def method(self) -> str:
+        return str(self.spec["method"])
 
     @property
     def created(self) -> int:
@@ -66,8 +69,7 @@ def suggest(question: Question, method: str = "") -> Answer:
     method = method or question.method
     searcher = _searchers.get((question.sweep_id, method))
     if searcher is None:
-        space = Space.from_spec(question.parameters)
-        searcher = make_searcher(method, space, question.objective, question.seed)
+        searcher = make_searcher(method, Space.of(question.spec), question.objective, question.seed)
         _searchers[question.sweep_id, method] = searcher
     return question.answered(searcher.suggest(question.history, question.pending, question.n))
 

@@ -30,15 +30,21 @@ from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
 from sweepyard.search.distributions import infer_distribution
+from sweepyard.search.grid import GridSearcher
+from sweepyard.search.points import tally
+from sweepyard.search.registry import METHODS
+from sweepyard.search.space import Space
 
 MAX_PROBLEMS = 50
+MOST_UNCAPPED = 10**6
+"""The most points of a grid that may be meant to be tried all."""
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 _IGNORED = ("apiVersion", "kind")
 _UNSUPPORTED = {
     "metrics": "several metrics are not supported: give the one to optimise as metric",
-    "scheduler": "external schedulers are not supported: choose a method (grid, random, bayes)",
+    "scheduler": "external schedulers are not supported: choose a method (grid, random, sobol, bayes)",
     "job": "launching jobs is not supported: start agents where they shall run",
     "controller": "only type: cloud, the service itself, is supported: leave controller out",
     "image_uri": "launching images is not supported: start agents where they shall run",
@@ -85,7 +91,17 @@ class Reader:
         self._check_together(given, parameters)
         self._check_command(given, parameters)
         data = top.plain() if top else {}
-        return data | {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        data |= {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        if not self.problems:
+            self._check_space(data)
+        return data
+
+    def _check_space(self, data: dict[str, Any]) -> None:
+        """What only the space as a whole tells."""
+        if data["method"] == "grid" and "run_cap" not in data:
+            size = GridSearcher(Space.of(data)).size()
+            if size > MOST_UNCAPPED:
+                self._wrong(("parameters",), _UNCAPPED.format(tally(size), tally(MOST_UNCAPPED)), key=True)
 
     def _check_unsupported(self, given: dict[str, Any]) -> None:
         for key, sentence in _UNSUPPORTED.items():
@@ -204,6 +220,8 @@ class Reader:
             self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
         if method == "bayes" and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
             self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
+        if "order" in given and method in METHODS and method != "grid":
+            self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
         if method == "grid":
             for path, leaf in leaves:
                 if leaf["distribution"] not in GRID_KINDS:
@@ -230,6 +248,10 @@ class Reader:
         self.problems.append(problem)
 
 
+_UNCAPPED = (
+    "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
+    " or choose method random or sobol, or give fewer values"
+)
 _PARTS: dict[str, type[Part]] = {"metric": Metric, "early_terminate": Hyperband}
 _SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
 _GRID_REFUSAL = (

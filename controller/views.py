@@ -161,7 +161,7 @@ def _metric(sweep: Sweep) -> MetricView | None:
 
 def _size(sweep: Sweep) -> int | None:
     """How many points there are to try. None also for a number so long that JSON's readers would refuse it."""
-    space, method = Space.from_spec(sweep.spec["parameters"]), sweep.spec["method"]
+    space, method = Space.of(sweep.spec), sweep.spec["method"]
     cheap = not METHODS[method].costly
     size = make_searcher(method, space, sweep.objective, sweep.seed).size() if cheap else space.size()
     return size if size is not None and size < 10**MOST_DIGITS else None

@@ -64,6 +64,11 @@ class Visited:
         return (key_of(values) for values in flat if values is not None)
 
 
+def tally(count: int) -> str:
+    """A number of points as people read it; one of very many digits only about."""
+    return f"{count:,}" if count < 10**15 else f"about 10^{round(math.log10(2) * count.bit_length())}"
+
+
 def key_of(values: Sequence[Any]) -> Key:
     """Equal for equal points: numbers compare by value, booleans are not numbers."""
     return tuple(canonical(value) for value in values)

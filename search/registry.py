@@ -10,6 +10,7 @@ from sweepyard.errors import Problem, SpecError
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.port import Searcher
 from sweepyard.search.random import RandomSearcher
+from sweepyard.search.sobol import SobolSearcher
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
@@ -32,8 +33,9 @@ def _bayes(space: Space, objective: Objective | None, seed: int) -> Searcher:
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "grid": Method(make=lambda space, _objective, _seed: GridSearcher(space)),
+        "grid": Method(make=lambda space, _objective, seed: GridSearcher(space, seed)),
         "random": Method(make=lambda space, _objective, seed: RandomSearcher(space, seed)),
+        "sobol": Method(make=lambda space, _objective, seed: SobolSearcher(space, seed)),
         "bayes": Method(make=_bayes, costly=True),
     }
 )

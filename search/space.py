@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from sweepyard.plain import Params
 from sweepyard.search.distributions import Distribution, infer_distribution, make_distribution
 
 Path: TypeAlias = "tuple[str, ...]"
+Order: TypeAlias = Literal["sorted", "listed", "random"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +39,38 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Parameters, sorted by name at each level as W&B's grid sorts them.
+    """Parameters, and how a grid goes through them: `order`.
 
-    The order in the sweep file does not count, so a spec that a database gives back with its keys in another
-    order still means the same points.
+    They are sorted by name at each level, as W&B's grid sorts them, unless `order` is `listed`: then they stand as
+    in the sweep file, whose order of keys the store keeps.
     """
 
     parameters: tuple[Parameter, ...]
+    order: Order = "sorted"
 
     @classmethod
-    def from_spec(cls, parameters: Mapping[str, Any]) -> Space:
-        """The space of the `parameters` of a sweep file.
+    def of(cls, spec: Mapping[str, Any]) -> Space:
+        """The space of a sweep file in normal form.
 
         Raises:
-            SpecError: some of them make no distribution; all are named.
+            SpecError: some parameters make no distribution; all are named.
         """
+        return cls.from_spec(spec["parameters"], order=spec.get("order", "sorted"))
+
+    @classmethod
+    def from_spec(cls, parameters: Mapping[str, Any], *, order: Order = "sorted") -> Space:
+        """As `of`, from the `parameters` alone."""
         found: list[Parameter] = []
         problems: list[Problem] = []
-        for path, leaf in sorted(_leaves(parameters, ()), key=lambda item: item[0]):
+        leaves = list(_leaves(parameters, ()))
+        for path, leaf in leaves if order == "listed" else sorted(leaves, key=lambda item: item[0]):
             try:
                 found.append(Parameter(path, infer_distribution(leaf), make_distribution(leaf)))
             except ValueError as error:
                 problems.append(Problem(path=".".join(("parameters", *path)), message=str(error)))
         if problems:
             raise SpecError(problems)
-        return cls(tuple(found))
+        return cls(tuple(found), order)
 
     def size(self) -> int | None:
         """How many different points there are; None if they cannot be counted."""

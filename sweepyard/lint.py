@@ -13,11 +13,14 @@ from sweepyard.controller.differences import differences
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
 from sweepyard.search.outline import Line, outline
+from sweepyard.search.points import tally
 from sweepyard.search.registry import METHODS, make_searcher
 from sweepyard.search.space import Space
 from sweepyard.sweepfile import SweepFile
 
 SAMPLES = 5
+MOST_DIGITS = 1000
+"""Of a number in JSON: its readers refuse longer ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Outline:
         Where a method learns from results, the sample is of random search.
         """
         seed = seed if seed is not None else spec.seed or 0
-        space = Space.from_spec(spec.parameters)
+        space = Space.of(spec.data)
         method = "random" if METHODS[spec.method].costly else spec.method
         searcher = make_searcher(method, space, spec.objective, seed)
         return cls(
@@ -54,7 +57,7 @@ class Outline:
         return {
             "ok": True,
             "method": self.spec.method,
-            "size": self.size,
+            "size": None if self.size is None or self.size >= 10**MOST_DIGITS else self.size,
             "parameters": [asdict(line) for line in self.lines],
             "notes": list(self.spec.notes),
             "differences": self.differences,
@@ -64,7 +67,7 @@ class Outline:
 
     def as_text(self) -> str:
         """For a terminal of any width, and for a pipe."""
-        size = "continuous space" if self.size is None else f"{self.size:,} points"
+        size = "continuous space" if self.size is None else f"{tally(self.size)} points"
         parts = [f"{self.spec.method} search, {size}", *_columns(self.lines)]
         parts += [f"note: {note}" for note in self.spec.notes]
         parts += [f"unlike W&B: {difference}" for difference in self.differences]

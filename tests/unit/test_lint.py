@@ -52,6 +52,15 @@ def test_the_total_size_of_a_finite_space() -> None:
     assert "grid search, 1,000,000 points" in call("lint", text=text).stdout
 
 
+def test_a_number_of_points_that_nobody_can_read() -> None:
+    wide = "".join(f"  p{i}: {{min: -{2**62}, max: {2**62}}}\n" for i in range(400))
+    text = f"method: grid\nrun_cap: 3\nparameters:\n{wide}"
+    assert "grid search, about 10^7586 points" in call("lint", text=text).stdout
+    assert json.loads(call("lint", "--json", "--sample", "1", text=text).stdout)["size"] is None
+    refused = call("lint", text=text.replace("run_cap: 3\n", ""))
+    assert "parameters: the grid has about 10^7586 points, more than 1,000,000: add run_cap" in refused.stderr
+
+
 def test_json_for_programs() -> None:
     found = json.loads(call("lint", "--json", "--sample", "3").stdout)
     assert (found["ok"], found["method"], found["size"], found["seed"]) == (True, "random", None, 0)

@@ -92,6 +92,7 @@ parameters:
   log_uniform_values: {distribution: log_uniform_values, min: 1e-5, max: 1e-1}
   q_log_uniform_values: {distribution: q_log_uniform_values, min: 32, max: 256, q: 8}
   inv_log_uniform_values: {distribution: inv_log_uniform_values, min: 1e-3, max: 1}
+  reverse_log_uniform_values: {distribution: reverse_log_uniform_values, min: 1e-3, max: 1}
   normal: {distribution: normal, mu: 100, sigma: 10}
   q_normal: {distribution: q_normal, mu: 100, sigma: 10, q: 5}
   log_normal: {distribution: log_normal}
@@ -159,6 +160,15 @@ def test_every_key_and_distribution_of_wandb_is_read() -> None:
     assert not spec.data.keys() & {"apiVersion", "kind", "controller"}
 
 
+def test_the_largest_grid_needs_no_cap_and_the_next_does_not_run_without() -> None:
+    grid = {"method": "grid", "parameters": {"a": {"min": 1, "max": 1000}, "b": {"min": 1, "max": 1000}}}
+    assert read_spec(grid).run_cap is None
+    grid["parameters"] |= {"c": {"values": [1, 2]}}
+    with pytest.raises(SpecError, match="parameters: the grid has 2,000,000 points"):
+        read_spec(grid)
+    assert read_spec({**grid, "run_cap": 10}).run_cap == 10
+
+
 def test_the_normal_form_is_json_and_reads_as_itself() -> None:
     spec = read_spec(EVERYTHING)
     data = json.loads(json.dumps(spec.data, allow_nan=False))
@@ -167,7 +177,7 @@ def test_the_normal_form_is_json_and_reads_as_itself() -> None:
 
 def test_the_search_side_takes_every_distribution() -> None:
     assert set(DISTRIBUTIONS) == set(distributions.DISTRIBUTIONS)
-    assert len(Space.from_spec(read_spec(EVERYTHING).parameters).parameters) == 23
+    assert len(Space.from_spec(read_spec(EVERYTHING).parameters).parameters) == 24
 
 
 def test_the_agent_knows_the_same_macros() -> None:
