@@ -10,7 +10,7 @@ from typing import Any
 
 from sweepyard.controller.specreader import leaves_of
 
-BEYOND = ("seed", "order")
+BEYOND = ("seed", "order", "constraints")
 """Top-level keys that W&B's schema lacks. W&B warns of them and goes on."""
 
 
@@ -37,7 +37,7 @@ def _of_method(spec: dict[str, Any]) -> Iterator[str]:
 
 def _of_parameters(spec: dict[str, Any]) -> Iterator[str]:
     for path, leaf in leaves_of(spec["parameters"]):
-        kind = leaf["distribution"]
+        kind = leaf.get("distribution", "")
         if kind.startswith("q_"):
             numbers = [leaf[key] for key in ("min", "max", "q") if key in leaf]
             if not isinstance(leaf["q"], int) and all(float(number).is_integer() for number in numbers):
@@ -66,5 +66,7 @@ def _of_command(spec: dict[str, Any]) -> Iterator[str]:
 def _of_keys(spec: dict[str, Any]) -> Iterator[str]:
     if spec["method"] not in ("grid", "random", "bayes"):
         yield f"method {spec['method']} is beyond W&B's schema: W&B cannot run this file"
+    if any(key in leaf for _, leaf in leaves_of(spec["parameters"]) for key in ("when", "expression")):
+        yield "when and expression are beyond W&B's schema: W&B cannot run this file"
     if beyond := [key for key in BEYOND if key in spec]:
         yield f"{', '.join(beyond)}: beyond W&B's schema; W&B warns and ignores it"

@@ -137,6 +137,13 @@ def _argv(value: Any) -> list[str]:
     return list(value)
 
 
+def _texts(value: Any) -> list[str]:
+    for item in (texts := _some_list(value)):
+        if not isinstance(item, str) or not item.strip():
+            raise ValueError(f"each must be an expression in text, such as 'a * b <= 64', not {show(item)}")
+    return texts
+
+
 Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
 Whole: TypeAlias = Annotated[int, PlainValidator(_whole)]
 Count: TypeAlias = Annotated[int, PlainValidator(_at_least(1, _whole))]
@@ -167,6 +174,7 @@ class SweepFile(Part):
     parameters: Any
     early_terminate: Any = None
     order: Annotated[str, PlainValidator(_one_of(*get_args(Order)))] | None = None
+    constraints: Annotated[list[str], PlainValidator(_texts)] | None = None
     run_cap: Count | None = None
     seed: Annotated[int, PlainValidator(_at_least(0, _whole))] | None = None
     program: Text | None = None
@@ -214,6 +222,18 @@ class Group(Part):
     """Parameters under one name; further down the same again."""
 
     parameters: Any
+
+
+class Derived(Part):
+    """A value that follows from others."""
+
+    expression: Text
+
+
+class Condition(Part):
+    """When a parameter, a group or a derived value is there."""
+
+    when: Text
 
 
 class Constant(Part):

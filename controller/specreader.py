@@ -5,6 +5,7 @@ The form follows W&B's schema; what W&B finds out when the first run is requeste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
     GRID_KINDS,
     PARAMETER_NAME,
+    Condition,
+    Derived,
     Exponents,
     Group,
     Hyperband,
@@ -28,14 +31,16 @@ from sweepyard.controller.specmodel import (
 )
 from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
-from sweepyard.errors import Problem
+from sweepyard.errors import Problem, SpecError
 from sweepyard.search.distributions import infer_distribution
+from sweepyard.search.feasible import examine
 from sweepyard.search.grid import GridSearcher
-from sweepyard.search.points import tally
+from sweepyard.search.points import MOST_COUNTED, tally
 from sweepyard.search.registry import METHODS
 from sweepyard.search.space import Space
 
 MAX_PROBLEMS = 50
+RARE = 0.2
 MOST_UNCAPPED = 10**6
 """The most points of a grid that may be meant to be tried all."""
 
@@ -98,10 +103,35 @@ class Reader:
 
     def _check_space(self, data: dict[str, Any]) -> None:
         """What only the space as a whole tells."""
-        if data["method"] == "grid" and "run_cap" not in data:
-            size = GridSearcher(Space.of(data)).size()
-            if size > MOST_UNCAPPED:
-                self._wrong(("parameters",), _UNCAPPED.format(tally(size), tally(MOST_UNCAPPED)), key=True)
+        try:
+            space = Space.of(data)
+            grid = GridSearcher(space) if data["method"] == "grid" else None
+        except SpecError as error:
+            places = {dotted(path): path for path in self._document.where}
+            for problem in error.problems:
+                self._wrong(places.get(problem.path, ()), problem.message, name=problem.path)
+            return
+        if grid and grid.combinations > MOST_UNCAPPED and not space.rules.is_trivial:
+            self._wrong(("parameters",), _UNRULED.format(tally(grid.combinations), tally(MOST_UNCAPPED)), key=True)
+        elif grid and grid.combinations > MOST_UNCAPPED and "run_cap" not in data:
+            self._wrong(
+                ("parameters",), _UNCAPPED.format(tally(grid.combinations), tally(MOST_UNCAPPED)), key=True
+            )
+        else:
+            self._check_rules(data, space, grid)
+
+    def _check_rules(self, data: dict[str, Any], space: Space, grid: GridSearcher | None) -> None:
+        """Whether enough points are left, and how many."""
+        axes = grid.axes if grid else None if space.size() is None else space.axes
+        finding = examine(space, axes)
+        if finding.trouble:
+            self._wrong(("constraints" if "constraints" in data else "parameters",), finding.trouble, key=True)
+        if not space.rules.is_trivial and axes is not None:
+            combinations = math.prod(axis.size() or 1 for axis in axes)
+            if combinations > MOST_COUNTED:
+                self.notes.append(f"the number of points, {tally(combinations)}, is an upper bound: {_UNCOUNTED}")
+        if finding.share < RARE:
+            self.notes.append(f"constraints: only about {finding.share:.1%} of all combinations satisfy them")
 
     def _check_unsupported(self, given: dict[str, Any]) -> None:
         for key, sentence in _UNSUPPORTED.items():
@@ -131,11 +161,21 @@ class Reader:
         if not isinstance(raw, dict):
             key = "values" if isinstance(raw, list) else "value"
             self._wrong(path, f"must say what to try, not just {show(raw)}: write {key}: in front of it")
-        elif "parameters" in raw:
-            return self._nested(raw, path)
-        elif distribution := self._distribution(raw, path):
-            return self._leaf(distribution, raw, path)
+        else:
+            condition = {key: raw[key] for key in raw if key == "when"}
+            part = self._part(Condition, condition, path) if condition else None
+            found = self._unconditional({key: raw[key] for key in raw if key != "when"}, path)
+            return found | part.plain() if part and found else found
         return {}
+
+    def _unconditional(self, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
+        if "parameters" in raw:
+            return self._nested(raw, path)
+        if "expression" in raw:
+            derived = self._part(Derived, raw, path, whose="a derived value takes ")
+            return derived.plain() if derived else {}
+        distribution = self._distribution(raw, path)
+        return self._leaf(distribution, raw, path) if distribution else {}
 
     def _nested(self, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
         self._part(Group, raw, path, whose="a group of parameters takes only ")
@@ -213,7 +253,7 @@ class Reader:
     def _check_together(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
         """What W&B notices only when the first run is requested."""
         method, advice = given.get("method"), "add metric with name and goal"
-        leaves = list(_leaves(parameters, ("parameters",)))
+        leaves = [item for item in _leaves(parameters, ("parameters",)) if "expression" not in item[1]]
         if method == "bayes" and "metric" not in given:
             self._wrong(("method",), f"bayes needs a metric to learn from: {advice}")
         if "early_terminate" in given and "metric" not in given:
@@ -239,12 +279,13 @@ class Reader:
                 "command uses ${program}, but program is not given: agents need --program or --function"
             )
 
-    def _wrong(self, path: NodePath, message: str, *, key: bool = False) -> None:
+    def _wrong(self, path: NodePath, message: str, *, key: bool = False, name: str = "") -> None:
+        """Note a problem at `path`; `name`: how to call it where the document does not know that path."""
         if len(self.problems) >= MAX_PROBLEMS:
             self._unlisted += 1
             return
         place = self._document.key_place(path) if key else self._document.place(path)
-        problem = Problem(path=dotted(path), message=message, line=place.line, column=place.column)
+        problem = Problem(path=name or dotted(path), message=message, line=place.line, column=place.column)
         self.problems.append(problem)
 
 
@@ -252,6 +293,11 @@ _UNCAPPED = (
     "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
     " or choose method random or sobol, or give fewer values"
 )
+_UNRULED = (
+    "the grid has {} combinations, more than {}: too many to look through for those that the conditions and"
+    " constraints leave. Choose method random or sobol, or give fewer values"
+)
+_UNCOUNTED = "what conditions and constraints leave of it is not counted"
 _PARTS: dict[str, type[Part]] = {"metric": Metric, "early_terminate": Hyperband}
 _SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
 _GRID_REFUSAL = (

@@ -98,7 +98,7 @@ class BayesSearcher:
             return self._from_model(scores, pending, fresh, int(seeds.generate_state(1)[0]))
 
     def _from_design(self, k: int, fresh: Iterator[list[Any]], reason: str) -> Suggestion | None:
-        sobol = (values for values in self._sobol(k) if values not in self._visited)
+        sobol = (values for values in self._sobol(k) if values not in self._visited and self._space.allows(values))
         values = next(chain(sobol, fresh), None)
         return None if values is None else Suggestion(params=self._space.nest(values), reason=reason)
 
@@ -117,7 +117,7 @@ class BayesSearcher:
         optimizer = self._optimizer(seed)
         optimizer.tell(scores.x + lies, scores.y + [0.0] * len(lies))
         asked = self._decode(optimizer.ask())
-        points = [asked] if asked not in self._visited else []
+        points = [asked] if asked not in self._visited and self._space.allows(asked) else []
         points += islice(fresh, _CANDIDATES)
         if not points:
             return None
@@ -150,6 +150,7 @@ class BayesSearcher:
         """Where the model has a point; None if the space does not have it: a foreign run teaches nothing."""
         if values is None:
             return None
+        values = self._space.filled(values)
         pairs = zip(self._free_distributions(), (values[i] for i in self._free), strict=True)
         try:
             return [each.index(v) if isinstance(each, Categorical) else each.cdf(v) for each, v in pairs]
@@ -157,10 +158,10 @@ class BayesSearcher:
             return None
 
     def _decode(self, x: Coordinates) -> list[Any]:
-        values = self._space.sample(np.full(len(self._space.parameters), 0.5))
+        values = [parameter.distribution.ppf(0.5) for parameter in self._space.parameters]
         for i, each, coordinate in zip(self._free, self._free_distributions(), x, strict=True):
             values[i] = each.value(int(coordinate)) if isinstance(each, Categorical) else each.ppf(coordinate)
-        return values
+        return self._space.settle(values)
 
     def _scores(self, history: Sequence[Observation]) -> _Scores | None:
         """None: too few runs of this space have a score."""

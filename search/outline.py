@@ -27,20 +27,38 @@ LONGEST = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One parameter. `name`: its dotted path. `count`: how many values it has; None if they cannot be counted."""
+    """One parameter or derived value.
+
+    `name`: its dotted path. `count`: how many values it has; None if they cannot be counted.
+    """
 
     name: str
     kind: str
     range: str
     count: int | None
+    when: str = ""
 
 
 def outline(space: Space) -> list[Line]:
-    """The parameters of a space, in its order."""
-    return [
-        Line(name=each.name, kind=each.kind, range=range_of(each), count=each.distribution.size())
+    """The parameters of a space, in its order, and then its derived values."""
+    steps = space.rules.steps
+    when = {step.name: " and ".join(condition.text for condition in step.when) for step in steps}
+    drawn = [
+        Line(
+            name=each.name,
+            kind=each.kind,
+            range=range_of(each),
+            count=each.distribution.size(),
+            when=when.get(each.name, ""),
+        )
         for each in space.parameters
     ]
+    derived = [
+        Line(name=step.name, kind="derived", range=step.expression.text, count=1, when=when[step.name])
+        for step in steps
+        if step.expression is not None
+    ]
+    return drawn + derived
 
 
 def range_of(parameter: Parameter) -> str:

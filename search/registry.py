@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.search.grid import GridSearcher
+from sweepyard.search.points import size_of
 from sweepyard.search.port import Searcher
 from sweepyard.search.random import RandomSearcher
 from sweepyard.search.sobol import SobolSearcher
@@ -39,6 +41,15 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "bayes": Method(make=_bayes, costly=True),
     }
 )
+
+
+def points_of(spec: Mapping[str, Any]) -> int | None:
+    """How many points a sweep file in normal form has to try; None if they cannot be counted.
+
+    With conditions or constraints an upper bound, unless there are few enough to count them.
+    """
+    space = Space.of(spec)
+    return GridSearcher(space).size() if spec["method"] == "grid" else size_of(space)
 
 
 def make_searcher(method: str, space: Space, objective: Objective | None, seed: int) -> Searcher:

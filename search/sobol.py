@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweepyard.plain import Params
-from sweepyard.search.points import Visited, fresh_points
+from sweepyard.search.points import MOST_DRAWS, Visited, fresh_points, size_of
 from sweepyard.search.port import Observation, Suggestion
 from sweepyard.search.space import Space
 
@@ -34,7 +34,7 @@ class SobolSearcher:
         self._start = 0  # every point before this one is in the history
 
     def size(self) -> int | None:
-        return self._space.size()
+        return size_of(self._space)
 
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
         if not self._visited.update(history, pending):
@@ -53,8 +53,10 @@ class SobolSearcher:
         """Points that are not visited, also not meanwhile; suggestion `k` comes first."""
         index, misses = self._start, 0
         while misses < _MISSES:
-            while index >= len(self._points):
+            if index == len(self._points):
                 self._points += islice(self._sequence, 1)
+            if index == len(self._points):
+                break
             values = self._points[index]
             index += 1
             if values in self._visited:
@@ -70,15 +72,21 @@ class SobolSearcher:
 
 
 def _sequence(space: Space, seed: int) -> Iterator[list[Any]]:
-    """The points of the sequence without end. Parameters of one value take part in none of its dimensions."""
+    """The points of the sequence that the space allows. It ends only where the space allows next to nothing.
+
+    Parameters of one value take part in none of its dimensions.
+    """
     from scipy.stats import qmc  # slow to import
 
     free = [i for i, each in enumerate(space.parameters) if each.distribution.size() != 1]
     engine = qmc.Sobol(max(1, len(free)), seed=np.random.default_rng(np.random.SeedSequence([seed])))
     quantiles = np.full(len(space.parameters), 0.5)
-    power = _FIRST
-    while True:
+    power, misses = _FIRST, 0
+    while misses < MOST_DRAWS:
         for row in engine.random_base2(power):
             quantiles[free] = row[: len(free)]
-            yield space.sample(quantiles)
+            values = space.sample(quantiles)
+            misses = 0 if space.allows(values) else misses + 1
+            if not misses:
+                yield values
         power = max(_FIRST, engine.num_generated.bit_length() - 1)

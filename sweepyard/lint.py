@@ -14,7 +14,7 @@ from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
 from sweepyard.search.outline import Line, outline
 from sweepyard.search.points import tally
-from sweepyard.search.registry import METHODS, make_searcher
+from sweepyard.search.registry import METHODS, make_searcher, points_of
 from sweepyard.search.space import Space
 from sweepyard.sweepfile import SweepFile
 
@@ -46,7 +46,7 @@ class Outline:
         searcher = make_searcher(method, space, spec.objective, seed)
         return cls(
             spec=spec,
-            size=searcher.size(),
+            size=points_of(spec.data),
             lines=outline(space),
             differences=differences(spec.data),
             sample=[suggestion.params for suggestion in searcher.suggest([], [], samples)],
@@ -92,10 +92,14 @@ def would_create(source: SweepFile, spec: Spec) -> str:
     return "\n".join(lines)
 
 
+def _range(line: Line) -> str:
+    return f"{line.range}   when {line.when}" if line.when else line.range
+
+
 def _columns(lines: list[Line]) -> list[str]:
     """The lines in columns as wide as they need."""
     cells = [
-        (line.name, line.kind, "continuous" if line.count is None else f"{line.count:,}", line.range)
+        (line.name, line.kind, "continuous" if line.count is None else f"{line.count:,}", _range(line))
         for line in lines
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -47,6 +47,15 @@ def test_the_space_is_shown_parameter_by_parameter() -> None:
     ]
 
 
+def test_conditions_and_derived_values_are_shown() -> None:
+    text = (
+        FILE + "  twice: {expression: width * 2, when: width > 64}\n  depth: {min: 1, max: 3, when: lr > 0.01}\n"
+    )
+    lines = [line.split() for line in call("lint", text=text).stdout.splitlines()]
+    assert ["depth", "int_uniform", "3", "1", "to", "3", "when", "lr", ">", "0.01"] in lines
+    assert ["twice", "derived", "1", "width", "*", "2", "when", "width", ">", "64"] in lines
+
+
 def test_the_total_size_of_a_finite_space() -> None:
     text = "method: grid\nparameters:\n  a: {min: 1, max: 1000}\n  b: {min: 1, max: 1000}\nrun_cap: 5\n"
     assert "grid search, 1,000,000 points" in call("lint", text=text).stdout
@@ -64,7 +73,13 @@ def test_a_number_of_points_that_nobody_can_read() -> None:
 def test_json_for_programs() -> None:
     found = json.loads(call("lint", "--json", "--sample", "3").stdout)
     assert (found["ok"], found["method"], found["size"], found["seed"]) == (True, "random", None, 0)
-    assert found["parameters"][1] == {"name": "opt.name", "kind": "categorical", "range": "adam, sgd", "count": 2}
+    assert found["parameters"][1] == {
+        "name": "opt.name",
+        "kind": "categorical",
+        "range": "adam, sgd",
+        "count": 2,
+        "when": "",
+    }
     assert [set(point) for point in found["sample"]] == [{"lr", "opt", "width"}] * 3
 
 

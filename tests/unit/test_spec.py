@@ -169,6 +169,38 @@ def test_the_largest_grid_needs_no_cap_and_the_next_does_not_run_without() -> No
     assert read_spec({**grid, "run_cap": 10}).run_cap == 10
 
 
+RULED = """\
+method: random
+constraints: [size <= 512, "layers > 1 or optimizer == 'adam'"]
+parameters:
+  optimizer: {values: [adam, sgd]}
+  sgd:
+    when: optimizer == 'sgd'
+    parameters: {momentum: {min: 0.0, max: 0.9, when: layers < 4}}
+  layers: {min: 1, max: 8}
+  size: {expression: layers * 64}
+"""
+
+
+def test_conditions_derived_values_and_constraints() -> None:
+    spec = read_spec(RULED)
+    assert spec.notes == ()
+    assert spec.data["constraints"] == ["size <= 512", "layers > 1 or optimizer == 'adam'"]
+    assert spec.parameters["size"] == {"expression": "layers * 64"}
+    assert spec.parameters["sgd"] == {
+        "when": "optimizer == 'sgd'",
+        "parameters": {"momentum": {"distribution": "uniform", "min": 0.0, "max": 0.9, "when": "layers < 4"}},
+    }
+    assert read_spec(json.loads(json.dumps(spec.data))).data == spec.data
+
+
+def test_notes_say_how_much_constraints_leave() -> None:
+    parameters = {"a": {"min": 1, "max": 1000}, "b": {"min": 1, "max": 1000}}
+    spec = read_spec({"method": "random", "parameters": parameters, "constraints": ["a + b < 300"]})
+    assert spec.notes[0].startswith("the number of points, 1,000,000, is an upper bound")
+    assert spec.notes[1].startswith("constraints: only about 4.")
+
+
 def test_the_normal_form_is_json_and_reads_as_itself() -> None:
     spec = read_spec(EVERYTHING)
     data = json.loads(json.dumps(spec.data, allow_nan=False))
@@ -360,6 +392,8 @@ _keys = st.sampled_from(
         "b",
         "probabilities",
         "parameters",
+        "when",
+        "expression",
         "x",
     ]
 )
@@ -385,9 +419,9 @@ def test_mutated_files_are_read_or_explained() -> None:
     dice = random.Random(7)
     outcomes = {True: 0, False: 0}
     for _ in range(2000):
-        text = _mutated(dice.choice([SEED_FILE, EVERYTHING]), dice)
+        text = _mutated(dice.choice([SEED_FILE, EVERYTHING, RULED]), dice)
         outcomes[_read_or_explain(text, lenient=False)] += 1
-    assert min(outcomes.values()) > 100
+    assert min(outcomes.values()) > 80
 
 
 def _mutated(text: str, dice: random.Random) -> str:
@@ -424,6 +458,6 @@ def _read_or_explain(source: Any, lenient: bool) -> bool:
 
 def _holds(spec: Spec) -> None:
     json.dumps(spec.data, allow_nan=False).encode()
-    space = Space.from_spec(spec.parameters)
+    space = Space.of(spec.data)
     for u in (0.0, 0.5, 1.0):
         json.dumps([parameter.distribution.ppf(u) for parameter in space.parameters], allow_nan=False)
