@@ -144,6 +144,13 @@ def _texts(value: Any) -> list[str]:
     return texts
 
 
+def _points(value: Any) -> list[dict[str, Any]]:
+    for item in (points := _some_list(value)):
+        if not isinstance(item, dict):
+            raise ValueError(f"each must be a mapping of parameters to values, not {show(item)}")
+    return points
+
+
 Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
 Whole: TypeAlias = Annotated[int, PlainValidator(_whole)]
 Count: TypeAlias = Annotated[int, PlainValidator(_at_least(1, _whole))]
@@ -175,6 +182,7 @@ class SweepFile(Part):
     early_terminate: Any = None
     order: Annotated[str, PlainValidator(_one_of(*get_args(Order)))] | None = None
     constraints: Annotated[list[str], PlainValidator(_texts)] | None = None
+    initial_points: Annotated[list[dict[str, Any]], PlainValidator(_points)] | None = None
     run_cap: Count | None = None
     seed: Annotated[int, PlainValidator(_at_least(0, _whole))] | None = None
     program: Text | None = None

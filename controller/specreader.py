@@ -35,7 +35,8 @@ from sweepyard.errors import Problem, SpecError
 from sweepyard.search.distributions import infer_distribution
 from sweepyard.search.feasible import examine
 from sweepyard.search.grid import GridSearcher
-from sweepyard.search.points import MOST_COUNTED, tally
+from sweepyard.search.inside import locate
+from sweepyard.search.points import MOST_COUNTED, key_of, tally
 from sweepyard.search.registry import METHODS
 from sweepyard.search.space import Space
 
@@ -119,6 +120,23 @@ class Reader:
             )
         else:
             self._check_rules(data, space, grid)
+            self._check_points(data, space)
+
+    def _check_points(self, data: dict[str, Any], space: Space) -> None:
+        """Whether the initial points are points of the space, each another one."""
+        seen: dict[Any, int] = {}
+        for index, given in enumerate(data.get("initial_points", ())):
+            path = ("initial_points", index)
+            try:
+                first = seen.setdefault(key_of(locate(space, given)), index)
+            except SpecError as error:
+                for problem in error.problems:
+                    named = (*path, problem.path) if problem.path else path
+                    known = named if named in self._document.keys else path
+                    self._wrong(known, problem.message, name=dotted(named))
+                continue
+            if first != index:
+                self._wrong(path, f"the same point as initial_points[{first}]: keep one of them")
 
     def _check_rules(self, data: dict[str, Any], space: Space, grid: GridSearcher | None) -> None:
         """Whether enough points are left, and how many."""

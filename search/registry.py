@@ -9,6 +9,8 @@ from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.search.grid import GridSearcher
+from sweepyard.search.initial import InitialFirst
+from sweepyard.search.inside import locate
 from sweepyard.search.points import size_of
 from sweepyard.search.port import Searcher
 from sweepyard.search.random import RandomSearcher
@@ -50,6 +52,20 @@ def points_of(spec: Mapping[str, Any]) -> int | None:
     """
     space = Space.of(spec)
     return GridSearcher(space).size() if spec["method"] == "grid" else size_of(space)
+
+
+def searcher_of(
+    spec: Mapping[str, Any], objective: Objective | None, seed: int, method: str | None = None
+) -> Searcher:
+    """The searcher of a sweep file in normal form, its initial points first; by another `method` if one is named.
+
+    Raises:
+        SpecError: as `make_searcher`, or an initial point is not in the space.
+    """
+    space = Space.of(spec)
+    searcher = make_searcher(method or spec["method"], space, objective, seed)
+    points = [locate(space, given) for given in spec.get("initial_points", ())]
+    return InitialFirst(searcher, space, points) if points else searcher
 
 
 def make_searcher(method: str, space: Space, objective: Objective | None, seed: int) -> Searcher:

@@ -125,15 +125,15 @@ class Space:
         params: Params = {}
         for parameter, value in zip(self.parameters, values, strict=True):
             if value is not INACTIVE:
-                _put(params, parameter.path, value)
+                put(params, parameter.path, value)
         if not self.rules.is_trivial:
             for path, value in self.rules.derived(values):
-                _put(params, path, value)
+                put(params, path, value)
         return params
 
     def flatten(self, params: Mapping[str, Any]) -> list[Any] | None:
         """The flat values of a point; None if it lacks an active parameter. Other names do not count."""
-        values = [_at(params, parameter.path) for parameter in self.parameters]
+        values = [at(params, parameter.path) for parameter in self.parameters]
         try:
             values = values if self.rules.is_trivial else self.rules.settle(values)
         except (ExpressionError, Missing):
@@ -152,13 +152,15 @@ def _leaves(parameters: Mapping[str, Any], above: Entry) -> Iterator[tuple[Entry
             yield entry, {key: value for key, value in leaf.items() if key != "when"}
 
 
-def _put(params: Params, path: Path, value: Any) -> None:
+def put(params: Params, path: Path, value: Any) -> None:
+    """Set the value at `path`, in groups that are made where they lack."""
     for name in path[:-1]:
         params = params.setdefault(name, {})
     params[path[-1]] = value
 
 
-def _at(params: Any, path: Path) -> Any:
+def at(params: Any, path: Path) -> Any:
+    """The value at `path`, `INACTIVE` if there is none."""
     for name in path:
         if not isinstance(params, Mapping) or name not in params:
             return INACTIVE

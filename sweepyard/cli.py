@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from sweepyard.agent_cli import agent
+from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, Unavailable, UserError
 from sweepyard.lint_cli import lint
 from sweepyard.tracking.port import RunSort
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("agent")(agent)
 app.command("lint")(lint)
+app.command("enqueue")(enqueue)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]

@@ -14,7 +14,7 @@ from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
 from sweepyard.search.outline import Line, outline
 from sweepyard.search.points import tally
-from sweepyard.search.registry import METHODS, make_searcher, points_of
+from sweepyard.search.registry import METHODS, points_of, searcher_of
 from sweepyard.search.space import Space
 from sweepyard.sweepfile import SweepFile
 
@@ -41,13 +41,12 @@ class Outline:
         Where a method learns from results, the sample is of random search.
         """
         seed = seed if seed is not None else spec.seed or 0
-        space = Space.of(spec.data)
         method = "random" if METHODS[spec.method].costly else spec.method
-        searcher = make_searcher(method, space, spec.objective, seed)
+        searcher = searcher_of(spec.data, spec.objective, seed, method)
         return cls(
             spec=spec,
             size=points_of(spec.data),
-            lines=outline(space),
+            lines=outline(Space.of(spec.data)),
             differences=differences(spec.data),
             sample=[suggestion.params for suggestion in searcher.suggest([], [], samples)],
             seed=seed,

@@ -87,6 +87,25 @@ BAD: dict[str, tuple[str, int, str]] = {
         3,
         "4,000,000 combinations, more than 1,000,000: too many to look through",
     ),
+    # initial points
+    "initial points a mapping": (top("initial_points: {lr: 0.5}"), 5, "needs a list, such as [a, b]"),
+    "an initial point that is none": (top("initial_points: [0.5]"), 5, "each must be a mapping of parameters"),
+    "an initial point outside": (
+        top("initial_points:\n  - {lr: 0.5}\n  - {lr: 5}"),
+        7,
+        "initial_points[1].lr: 5 is not of 0.1 to 0.9",
+    ),
+    "an initial point with a stranger": (
+        top("initial_points:\n  - {lr: 0.5, x: 1}"),
+        6,
+        "initial_points[0].x: is no parameter of this sweep",
+    ),
+    "an initial point that lacks one": (top("initial_points:\n  - {}"), 6, "initial_points[0].lr: is missing"),
+    "an initial point twice": (
+        top("initial_points:\n  - {lr: 0.5}\n  - {lr: 0.5}"),
+        7,
+        "same point as initial_points[0]",
+    ),
     "order": (
         top("order: shuffled", "grid").replace("min: 0.1, max: 0.9", "value: 1"),
         5,
