@@ -5,7 +5,6 @@ The form follows W&B's schema; what W&B finds out when the first run is requeste
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sweepyard.controller.macros import macro_mistakes
+from sweepyard.controller.spacecheck import check_space
 from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
     GRID_KINDS,
@@ -31,20 +31,11 @@ from sweepyard.controller.specmodel import (
 )
 from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
-from sweepyard.errors import Problem, SpecError
+from sweepyard.errors import Problem
 from sweepyard.search.distributions import infer_distribution
-from sweepyard.search.feasible import examine
-from sweepyard.search.grid import GridSearcher
-from sweepyard.search.inside import locate
-from sweepyard.search.points import MOST_COUNTED, key_of, tally
 from sweepyard.search.registry import METHODS
-from sweepyard.search.space import Space
 
 MAX_PROBLEMS = 50
-RARE = 0.2
-MOST_UNCAPPED = 10**6
-"""The most points of a grid that may be meant to be tried all."""
-
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 _IGNORED = ("apiVersion", "kind")
@@ -104,52 +95,14 @@ class Reader:
 
     def _check_space(self, data: dict[str, Any]) -> None:
         """What only the space as a whole tells."""
-        try:
-            space = Space.of(data)
-            grid = GridSearcher(space) if data["method"] == "grid" else None
-        except SpecError as error:
-            places = {dotted(path): path for path in self._document.where}
-            for problem in error.problems:
-                self._wrong(places.get(problem.path, ()), problem.message, name=problem.path)
-            return
-        if grid and grid.combinations > MOST_UNCAPPED and not space.rules.is_trivial:
-            self._wrong(("parameters",), _UNRULED.format(tally(grid.combinations), tally(MOST_UNCAPPED)), key=True)
-        elif grid and grid.combinations > MOST_UNCAPPED and "run_cap" not in data:
-            self._wrong(
-                ("parameters",), _UNCAPPED.format(tally(grid.combinations), tally(MOST_UNCAPPED)), key=True
-            )
-        else:
-            self._check_rules(data, space, grid)
-            self._check_points(data, space)
-
-    def _check_points(self, data: dict[str, Any], space: Space) -> None:
-        """Whether the initial points are points of the space, each another one."""
-        seen: dict[Any, int] = {}
-        for index, given in enumerate(data.get("initial_points", ())):
-            path = ("initial_points", index)
-            try:
-                first = seen.setdefault(key_of(locate(space, given)), index)
-            except SpecError as error:
-                for problem in error.problems:
-                    named = (*path, problem.path) if problem.path else path
-                    known = named if named in self._document.keys else path
-                    self._wrong(known, problem.message, name=dotted(named))
-                continue
-            if first != index:
-                self._wrong(path, f"the same point as initial_points[{first}]: keep one of them")
-
-    def _check_rules(self, data: dict[str, Any], space: Space, grid: GridSearcher | None) -> None:
-        """Whether enough points are left, and how many."""
-        axes = grid.axes if grid else None if space.size() is None else space.axes
-        finding = examine(space, axes)
-        if finding.trouble:
-            self._wrong(("constraints" if "constraints" in data else "parameters",), finding.trouble, key=True)
-        if not space.rules.is_trivial and axes is not None:
-            combinations = math.prod(axis.size() or 1 for axis in axes)
-            if combinations > MOST_COUNTED:
-                self.notes.append(f"the number of points, {tally(combinations)}, is an upper bound: {_UNCOUNTED}")
-        if finding.share < RARE:
-            self.notes.append(f"constraints: only about {finding.share:.1%} of all combinations satisfy them")
+        problems, notes = check_space(data)
+        self.notes += notes
+        places = {dotted(path): path for path in self._document.where}
+        for problem in problems:
+            known = problem.path
+            while known and known not in places:
+                known = known.rpartition(".")[0]
+            self._wrong(places.get(known, ()), problem.message, name=problem.path)
 
     def _check_unsupported(self, given: dict[str, Any]) -> None:
         for key, sentence in _UNSUPPORTED.items():
@@ -278,7 +231,7 @@ class Reader:
             self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
         if method == "bayes" and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
             self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
-        if "order" in given and method in METHODS and method != "grid":
+        if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
             self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
         if method == "grid":
             for path, leaf in leaves:
@@ -307,15 +260,6 @@ class Reader:
         self.problems.append(problem)
 
 
-_UNCAPPED = (
-    "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
-    " or choose method random or sobol, or give fewer values"
-)
-_UNRULED = (
-    "the grid has {} combinations, more than {}: too many to look through for those that the conditions and"
-    " constraints leave. Choose method random or sobol, or give fewer values"
-)
-_UNCOUNTED = "what conditions and constraints leave of it is not counted"
 _PARTS: dict[str, type[Part]] = {"metric": Metric, "early_terminate": Hyperband}
 _SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
 _GRID_REFUSAL = (

@@ -105,6 +105,15 @@ class Rules:
             known[step.name] = value
         return known
 
+    @property
+    def conditional(self) -> set[str]:
+        """The names that not every point has a value for."""
+        found: set[str] = set()
+        for step in self.steps:
+            if step.when or (step.expression is not None and step.expression.names & found):
+                found.add(step.name)
+        return found
+
     def settle(self, values: Sequence[Any]) -> list[Any]:
         """The flat values with `INACTIVE` for those that have none. Raises as `known` does."""
         settled: list[Any] = [INACTIVE] * len(values)

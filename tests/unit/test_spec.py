@@ -14,7 +14,7 @@ from sweepyard.agent import command
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.controller.macros import MACROS
 from sweepyard.controller.spec import Spec, explain, read_spec
-from sweepyard.controller.specmodel import DISTRIBUTIONS
+from sweepyard.controller.specmodel import DISTRIBUTIONS, SweepFile
 from sweepyard.errors import SpecError
 from sweepyard.search import distributions
 from sweepyard.search.space import Space
@@ -376,7 +376,7 @@ _scalars = (
     | st.floats()
     | st.booleans()
     | st.none()
-    | st.sampled_from([10**400, -(2**63), "1e-5", b"x", ()])
+    | st.sampled_from([10**400, -(2**63), "1e-5", b"x", (), "a > 1", "min(a, x) == 2", "1 / a"])
 )
 _keys = st.sampled_from(
     [
@@ -400,7 +400,7 @@ _keys = st.sampled_from(
 _trees = st.recursive(
     _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4), max_leaves=12
 )
-_tops = st.sampled_from([*read_spec(EVERYTHING).data, "controller", "scheduler", "count"])
+_tops = st.sampled_from([*SweepFile.model_fields, "controller", "scheduler", "count"])
 
 
 @given(
@@ -410,7 +410,8 @@ _tops = st.sampled_from([*read_spec(EVERYTHING).data, "controller", "scheduler",
 )
 @settings(max_examples=400, deadline=None)
 def test_any_dict_is_read_or_explained(tops: dict[str, Any], parameters: dict[str, Any], lenient: bool) -> None:
-    for source in (tops, {**SEED_DICT, **tops}, {**SEED_DICT, "parameters": parameters}):
+    ruled = {**SEED_DICT, "method": "random", "constraints": ["epochs < 60"], "initial_points": [parameters]}
+    for source in (tops, {**SEED_DICT, **tops}, {**SEED_DICT, "parameters": parameters}, ruled):
         _read_or_explain(source, lenient)
 
 

@@ -79,6 +79,13 @@ BAD: dict[str, tuple[str, int, str]] = {
     "when that cannot be read": (parameter("{value: 1, when: 'a ='}"), 3, "to compare, write =="),
     "when on itself": (parameter("{value: 1, when: p == 1}"), 3, "depends on itself"),
     "when on a stranger": (parameter("{value: 1, when: q == 1}"), 3, "there is no parameter q"),
+    "a command with a parameter that is not always there": (
+        "method: random\ncommand: ['--m=${m}', '--b=${b}', '--c=${c}']\nparameters:\n"
+        "  m: {value: 1, when: a == 1}\n"
+        "  a: {values: [1, 2]}\n  b: {expression: m * 2}\n  c: {expression: a * 2}",
+        2,
+        "command[1]: ${b} is not in every run, because of a condition",
+    ),
     "expression and value": (parameter("{expression: '1', value: 2}"), 3, "value: unknown key"),
     "expression that is no text": (parameter("{expression: 4}"), 3, "expression: 4 is not text"),
     "expression that fails": (parameter("{expression: q / 0}\n  q: {value: 1}"), 2, "divides by zero"),
