@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
@@ -68,10 +69,14 @@ def wished(spec: Mapping[str, Any], given: Mapping[str, Any], *, outside: bool) 
 
 def _nested(space: Space, given: Mapping[str, Any]) -> Params:
     """What `given` says, a dotted name that a parameter of the space has where that parameter belongs."""
-    params = {name: value for name, value in given.items() if name not in {each.name for each in space.parameters}}
-    for parameter in space.parameters:
-        if parameter.name in given:
-            put(params, parameter.path, given[parameter.name])
+    params: Params = {}
+    dotted = {each.name: each.path for each in space.parameters if len(each.path) > 1 and each.name in given}
+    for name, value in given.items():
+        if name not in dotted:
+            params[name] = deepcopy(value)
+    for name, path in dotted.items():
+        clashes = any(not isinstance(at(params, path[:i]), Mapping | type(INACTIVE)) for i in range(1, len(path)))
+        put(params, (name,) if clashes else path, given[name])
     return params
 
 

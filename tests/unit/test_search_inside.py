@@ -90,6 +90,7 @@ def test_outside_takes_what_is_said():
 
     assert found.params == {"lr": 5, "opt": {"name": "lion"}, "extra": {"x": 1}}
     assert found.reason == "enqueued by the user, outside the space"
+    assert wished(SPEC, {"opt": 3, "opt.name": "lion"}, outside=True).params == {"opt": 3, "opt.name": "lion"}
     assert wished(SPEC, POINT, outside=True).reason == "enqueued by the user"
 
 
