@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
@@ -25,10 +25,12 @@ from sweepyard.controller.reader import Batch, Reader
 from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
 from sweepyard.controller.spec import Spec
 from sweepyard.errors import Conflict, Fenced, IllegalTransition, NotFound, Unavailable, UserError
+from sweepyard.plain import Params
+from sweepyard.search.inside import wished
 from sweepyard.search.registry import METHODS
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Sweep
+from sweepyard.tracking.records import Run, Sweep, SweepState
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -43,10 +45,11 @@ log = logging.getLogger(__name__)
 class Command:
     """A user's verb: `work` runs in the engine's transaction, its result goes to the waiting caller."""
 
-    work: Callable[[Transaction, float], Sweep]
-    result: Future[Sweep] = field(default_factory=Future)
+    work: Callable[[Transaction, float], Any]
+    result: Future[Any] = field(default_factory=Future)
 
 
+Made = TypeVar("Made", Sweep, Run)
 Item: TypeAlias = Batch | Command | Answer
 
 
@@ -126,9 +129,7 @@ class Engine:
         """
 
         def work(tx: Transaction, now: float) -> Sweep:
-            ledger = self._reconciler.ledger(sweep_id)
-            if ledger is None:
-                raise NotFound(f"There is no sweep '{sweep_id}' here. `sweepyard status` lists those that are.")
+            ledger = self._known(sweep_id)
             was = ledger.sweep
             try:
                 _control(ledger, tx, verb, now)
@@ -138,6 +139,27 @@ class Engine:
             return ledger.sweep
 
         return self._do(work)
+
+    def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
+        """Make a run with the point that `params` names, to be offered before all that is still to be proposed.
+
+        Raises:
+            SpecError: it is no point of the sweep's space, and `outside` does not say that it need not be.
+            NotFound, Conflict: there is no such sweep, or it takes no new runs.
+        """
+
+        def work(tx: Transaction, now: float) -> Run:
+            ledger = self._known(sweep_id)
+            _check_takes_runs(ledger.sweep, len(ledger.runs))
+            return moves.propose(ledger, tx, wished(ledger.sweep.spec, params, outside=outside), now)
+
+        return self._do(work)
+
+    def _known(self, sweep_id: str) -> Ledger:
+        ledger = self._reconciler.ledger(sweep_id)
+        if ledger is None:
+            raise NotFound(f"There is no sweep '{sweep_id}' here. `sweepyard status` lists those that are.")
+        return ledger
 
     def health(self) -> dict[str, Any]:
         trouble = self._reconciler.redis_trouble
@@ -149,11 +171,12 @@ class Engine:
             "epoch": self._epoch,
         }
 
-    def _do(self, work: Callable[[Transaction, float], Sweep]) -> Sweep:
+    def _do(self, work: Callable[[Transaction, float], Made]) -> Made:
         command = Command(work)
         try:
             self._inbox.put(command, timeout=ANSWER_TIMEOUT_S)
-            return command.result.result(timeout=ANSWER_TIMEOUT_S)
+            made: Made = command.result.result(timeout=ANSWER_TIMEOUT_S)
+            return made
         except (FutureTimeout, queue.Full):
             raise Unavailable(
                 f"The controller is busy and did not answer within {ANSWER_TIMEOUT_S:g} s. Try again."
@@ -202,7 +225,7 @@ class Engine:
         if self._clock.monotonic() >= self._next_tick:
             self._tick()
         effects = Effects()
-        done: list[tuple[Command, Sweep]] = []
+        done: list[tuple[Command, Any]] = []
         with self._store.transaction(self._epoch) as tx:
             for item in items:
                 match item:
@@ -214,11 +237,11 @@ class Engine:
                     case Command():
                         done += self._obey(tx, item)
             self._reconciler.plan(tx, effects)
-        for command, sweep in done:
-            command.result.set_result(sweep)
+        for command, made in done:
+            command.result.set_result(made)
         self._reconciler.act(effects, self._proposer.ask)
 
-    def _obey(self, tx: Transaction, command: Command) -> list[tuple[Command, Sweep]]:
+    def _obey(self, tx: Transaction, command: Command) -> list[tuple[Command, Any]]:
         try:
             return [(command, command.work(tx, self._clock.wall()))]
         except UserError as error:
@@ -251,6 +274,13 @@ class Engine:
                 return
             except Unavailable as still:
                 log.warning("%s", still)
+
+
+def _check_takes_runs(sweep: Sweep, created: int) -> None:
+    if sweep.state not in (SweepState.pending, SweepState.running, SweepState.paused):
+        raise Conflict(f"Sweep {sweep.id} is {sweep.state} ({sweep.reason}): it takes no new runs.")
+    if sweep.run_cap is not None and created >= sweep.run_cap:
+        raise Conflict(f"Sweep {sweep.id} has all the {sweep.run_cap} runs that its run_cap allows.")
 
 
 def _control(ledger: Ledger, tx: Transaction, verb: str, now: float) -> None:

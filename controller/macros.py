@@ -22,7 +22,7 @@ LISTS = (
 MACROS = ("env", "interpreter", "program", *LISTS, "args_json", "args_json_file")
 """All macros, besides `${envvar:NAME}` and the names of parameters. `$${x}` stands for a literal `${x}`."""
 
-_MACRO = re.compile(r"(\$?)\$\{([^{}]*)\}")
+MACRO = re.compile(r"(\$?)\$\{([^{}]*)\}")
 
 
 def macro_mistakes(command: list[Any], names: Set[str]) -> Iterator[tuple[int, str]]:
@@ -31,7 +31,7 @@ def macro_mistakes(command: list[Any], names: Set[str]) -> Iterator[tuple[int, s
     `names`: the sweep's parameters, nested ones by their dotted path.
     """
     for index, item in enumerate(command):
-        for escaped, macro in _MACRO.findall(item) if isinstance(item, str) else ():
+        for escaped, macro in MACRO.findall(item) if isinstance(item, str) else ():
             if not escaped and (sentence := _mistake(macro, item, names)):
                 yield index, sentence
 

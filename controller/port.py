@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
-from sweepyard.tracking.records import Sweep
+from sweepyard.plain import Params
+from sweepyard.tracking.records import Run, Sweep
 
 Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
 
@@ -31,6 +32,10 @@ class EnginePort(Protocol):
     def create_sweep(self, spec: Spec) -> Sweep: ...
 
     def control(self, sweep_id: str, verb: Verb) -> Sweep: ...
+
+    def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
+        """A run of a sweep with the point that `params` names; of its space, unless `outside`."""
+        ...
 
     def health(self) -> Mapping[str, Any]:
         """`status` ("ok" or "degraded"), `engine` and `redis` ("ok", or what is wrong)."""

@@ -22,8 +22,7 @@ from typing import IO, Any, Literal, cast
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.plain import Params, dumps
 from sweepyard.search.port import Observation, Searcher, Suggestion
-from sweepyard.search.registry import make_searcher
-from sweepyard.search.space import Space
+from sweepyard.search.registry import searcher_of
 from sweepyard.tracking.records import Objective
 
 log = logging.getLogger(__name__)
@@ -34,13 +33,16 @@ class Question:
     """Everything that a suggestion depends on."""
 
     sweep_id: str
-    method: str
-    parameters: dict[str, Any]
+    spec: dict[str, Any]
     objective: Objective | None
     seed: int
     history: Sequence[Observation]
     pending: Sequence[Params]
     n: int
+
+    @property
+    def method(self) -> str:
+        return str(self.spec["method"])
 
     @property
     def created(self) -> int:
@@ -66,8 +68,7 @@ def suggest(question: Question, method: str = "") -> Answer:
     method = method or question.method
     searcher = _searchers.get((question.sweep_id, method))
     if searcher is None:
-        space = Space.from_spec(question.parameters)
-        searcher = make_searcher(method, space, question.objective, question.seed)
+        searcher = searcher_of(question.spec, question.objective, question.seed, method)
         _searchers[question.sweep_id, method] = searcher
     return question.answered(searcher.suggest(question.history, question.pending, question.n))
 

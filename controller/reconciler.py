@@ -261,11 +261,9 @@ class Reconciler:
         return True
 
     def _propose(self, tx: Transaction, ledger: Ledger, n: int, effects: Effects) -> bool:
-        spec = ledger.sweep.spec
         question = Question(
             sweep_id=ledger.sweep.id,
-            method=spec["method"],
-            parameters=spec["parameters"],
+            spec=ledger.sweep.spec,
             objective=ledger.sweep.objective,
             seed=ledger.sweep.seed,
             history=ledger.history(),

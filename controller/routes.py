@@ -18,6 +18,7 @@ from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
 from sweepyard.controller.spec import read_spec
 from sweepyard.controller.stream import event_stream
+from sweepyard.controller.yamlfile import from_python
 from sweepyard.errors import NotFound
 from sweepyard.tracking.port import RunSort, Store
 from sweepyard.tracking.records import Run, RunState, Sweep
@@ -29,6 +30,7 @@ from sweepyard.views import (
     NewSweep,
     RunDetail,
     RunPage,
+    RunView,
     SweepDetail,
     SweepPage,
     SweepView,
@@ -167,6 +169,22 @@ def list_events(sweep: ThatSweep, parts: WithParts, after: After = 0, limit: Lim
     """A sweep's story, oldest first."""
     events = parts.store.events(sweep_id=sweep.id, after_id=after, limit=limit)
     return [views.of(EventView, event) for event in events]
+
+
+class RunRequest(BaseModel):
+    """A point to try: its parameters, nested or by dotted names. `outside`: also if it is not in the space."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    params: dict[str, Any]
+    outside: bool = False
+
+
+@router.post("/sweeps/{sweep_id}/runs", status_code=201, responses=responses(404, 409, 413))
+def enqueue_run(sweep: ThatSweep, body: RunRequest, parts: WithParts) -> RunView:
+    """Let the sweep try a point of the user's choice: the next free agent takes it."""
+    params = from_python(body.params, name="point").value
+    return views.of(RunView, parts.engine.enqueue(sweep.id, params, outside=body.outside))
 
 
 @router.post("/sweeps/{sweep_id}/{verb}", responses=responses(404, 409))

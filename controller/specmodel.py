@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
 
 from sweepyard.controller.spelling import show, suggest
 from sweepyard.controller.yamlfile import number
 from sweepyard.search.registry import METHODS
+from sweepyard.search.space import Order
 
 IMPUTE = ("best", "worst", "latest")
 GRID_KINDS = ("constant", "categorical", "int_uniform", "q_uniform")
@@ -81,7 +82,7 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
 
 def _method(value: Any) -> str:
     if value == "custom":
-        raise ValueError("custom is not supported: choose grid, random or bayes")
+        raise ValueError(f"custom is not supported: choose {', '.join(METHODS)}")
     return _one_of(*METHODS)(value)
 
 
@@ -136,6 +137,20 @@ def _argv(value: Any) -> list[str]:
     return list(value)
 
 
+def _texts(value: Any) -> list[str]:
+    for item in (texts := _some_list(value)):
+        if not isinstance(item, str) or not item.strip():
+            raise ValueError(f"each must be an expression in text, such as 'a * b <= 64', not {show(item)}")
+    return texts
+
+
+def _points(value: Any) -> list[dict[str, Any]]:
+    for item in (points := _some_list(value)):
+        if not isinstance(item, dict):
+            raise ValueError(f"each must be a mapping of parameters to values, not {show(item)}")
+    return points
+
+
 Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
 Whole: TypeAlias = Annotated[int, PlainValidator(_whole)]
 Count: TypeAlias = Annotated[int, PlainValidator(_at_least(1, _whole))]
@@ -165,6 +180,9 @@ class SweepFile(Part):
     metric: Any = None
     parameters: Any
     early_terminate: Any = None
+    order: Annotated[str, PlainValidator(_one_of(*get_args(Order)))] | None = None
+    constraints: Annotated[list[str], PlainValidator(_texts)] | None = None
+    initial_points: Annotated[list[dict[str, Any]], PlainValidator(_points)] | None = None
     run_cap: Count | None = None
     seed: Annotated[int, PlainValidator(_at_least(0, _whole))] | None = None
     program: Text | None = None
@@ -214,6 +232,18 @@ class Group(Part):
     parameters: Any
 
 
+class Derived(Part):
+    """A value that follows from others."""
+
+    expression: Text
+
+
+class Condition(Part):
+    """When a parameter, a group or a derived value is there."""
+
+    when: Text
+
+
 class Constant(Part):
     value: Any
 
@@ -260,6 +290,8 @@ class Uniform(Part):
         q = getattr(self, "q", 0)
         if q > high - low:
             raise Misplaced("q", f"q is {q:g}, but the range is only {high - low:g} wide: give a smaller q")
+        if q and max(abs(low), abs(high)) / q > 2**63:
+            raise Misplaced("q", f"q is {q:g}: far too small for a range from {low:g} to {high:g}")
         return self
 
 
@@ -331,6 +363,7 @@ DISTRIBUTIONS: Mapping[str, type[Part]] = {
     "log_uniform_values": LogValues,
     "q_log_uniform_values": QLogValues,
     "inv_log_uniform_values": LogValues,
+    "reverse_log_uniform_values": LogValues,
     "log_uniform": Exponents,
     "q_log_uniform": QExponents,
     "inv_log_uniform": InverseExponents,

@@ -13,10 +13,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sweepyard.controller.macros import macro_mistakes
+from sweepyard.controller.spacecheck import check_space
 from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
     GRID_KINDS,
     PARAMETER_NAME,
+    Condition,
+    Derived,
     Exponents,
     Group,
     Hyperband,
@@ -30,15 +33,15 @@ from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
 from sweepyard.search.distributions import infer_distribution
+from sweepyard.search.registry import METHODS
 
 MAX_PROBLEMS = 50
-
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 _IGNORED = ("apiVersion", "kind")
 _UNSUPPORTED = {
     "metrics": "several metrics are not supported: give the one to optimise as metric",
-    "scheduler": "external schedulers are not supported: choose a method (grid, random, bayes)",
+    "scheduler": "external schedulers are not supported: choose a method (grid, random, sobol, bayes)",
     "job": "launching jobs is not supported: start agents where they shall run",
     "controller": "only type: cloud, the service itself, is supported: leave controller out",
     "image_uri": "launching images is not supported: start agents where they shall run",
@@ -85,7 +88,21 @@ class Reader:
         self._check_together(given, parameters)
         self._check_command(given, parameters)
         data = top.plain() if top else {}
-        return data | {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        data |= {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        if not self.problems:
+            self._check_space(data)
+        return data
+
+    def _check_space(self, data: dict[str, Any]) -> None:
+        """What only the space as a whole tells."""
+        problems, notes = check_space(data)
+        self.notes += notes
+        places = {dotted(path): path for path in self._document.where}
+        for problem in problems:
+            known = problem.path
+            while known and known not in places:
+                known = known.rpartition(".")[0]
+            self._wrong(places.get(known, ()), problem.message, name=problem.path)
 
     def _check_unsupported(self, given: dict[str, Any]) -> None:
         for key, sentence in _UNSUPPORTED.items():
@@ -115,11 +132,21 @@ class Reader:
         if not isinstance(raw, dict):
             key = "values" if isinstance(raw, list) else "value"
             self._wrong(path, f"must say what to try, not just {show(raw)}: write {key}: in front of it")
-        elif "parameters" in raw:
-            return self._nested(raw, path)
-        elif distribution := self._distribution(raw, path):
-            return self._leaf(distribution, raw, path)
+        else:
+            condition = {key: raw[key] for key in raw if key == "when"}
+            part = self._part(Condition, condition, path) if condition else None
+            found = self._unconditional({key: raw[key] for key in raw if key != "when"}, path)
+            return found | part.plain() if part and found else found
         return {}
+
+    def _unconditional(self, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
+        if "parameters" in raw:
+            return self._nested(raw, path)
+        if "expression" in raw:
+            derived = self._part(Derived, raw, path, whose="a derived value takes ")
+            return derived.plain() if derived else {}
+        distribution = self._distribution(raw, path)
+        return self._leaf(distribution, raw, path) if distribution else {}
 
     def _nested(self, raw: dict[str, Any], path: NodePath) -> dict[str, Any]:
         self._part(Group, raw, path, whose="a group of parameters takes only ")
@@ -197,13 +224,15 @@ class Reader:
     def _check_together(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
         """What W&B notices only when the first run is requested."""
         method, advice = given.get("method"), "add metric with name and goal"
-        leaves = list(_leaves(parameters, ("parameters",)))
+        leaves = [item for item in _leaves(parameters, ("parameters",)) if "expression" not in item[1]]
         if method == "bayes" and "metric" not in given:
             self._wrong(("method",), f"bayes needs a metric to learn from: {advice}")
         if "early_terminate" in given and "metric" not in given:
             self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
         if method == "bayes" and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
             self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
+        if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
+            self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
         if method == "grid":
             for path, leaf in leaves:
                 if leaf["distribution"] not in GRID_KINDS:
@@ -213,7 +242,7 @@ class Reader:
         command = given.get("command")
         if not isinstance(command, list):
             return
-        names = {".".join(map(str, path[::2])) for path, _ in _leaves(parameters, ())} | set(parameters)
+        names = {name for name, _ in leaves_of(parameters)} | set(parameters)
         for index, sentence in islice(macro_mistakes(command, names), MAX_PROBLEMS):
             self._wrong(("command", index), sentence)
         if "${program}" in command and "program" not in given:
@@ -221,12 +250,13 @@ class Reader:
                 "command uses ${program}, but program is not given: agents need --program or --function"
             )
 
-    def _wrong(self, path: NodePath, message: str, *, key: bool = False) -> None:
+    def _wrong(self, path: NodePath, message: str, *, key: bool = False, name: str = "") -> None:
+        """Note a problem at `path`; `name`: how to call it where the document does not know that path."""
         if len(self.problems) >= MAX_PROBLEMS:
             self._unlisted += 1
             return
         place = self._document.key_place(path) if key else self._document.place(path)
-        problem = Problem(path=dotted(path), message=message, line=place.line, column=place.column)
+        problem = Problem(path=name or dotted(path), message=message, line=place.line, column=place.column)
         self.problems.append(problem)
 
 
@@ -236,6 +266,11 @@ _GRID_REFUSAL = (
     "{} has no list of points that a grid could cover"
     f" (allowed: {', '.join(GRID_KINDS)}): give values, int_uniform or q_uniform, or choose another method"
 )
+
+
+def leaves_of(parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every leaf in normal form, by its dotted name."""
+    return ((".".join(map(str, path[::2])), leaf) for path, leaf in _leaves(parameters, ()))
 
 
 def _leaves(parameters: dict[str, Any], path: NodePath) -> Iterator[tuple[NodePath, dict[str, Any]]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sweepyard.search.registry import METHODS, make_searcher
-from sweepyard.search.space import Space
+from sweepyard.plain import dumps
+from sweepyard.search.registry import points_of
 from sweepyard.tracking.port import RunSort, Store
 from sweepyard.tracking.records import RUN_ENDED, Run, RunState, Sweep, SweepState
 from sweepyard.views import (
@@ -161,9 +163,12 @@ def _metric(sweep: Sweep) -> MetricView | None:
 
 def _size(sweep: Sweep) -> int | None:
     """How many points there are to try. None also for a number so long that JSON's readers would refuse it."""
-    space, method = Space.from_spec(sweep.spec["parameters"]), sweep.spec["method"]
-    cheap = not METHODS[method].costly
-    size = make_searcher(method, space, sweep.objective, sweep.seed).size() if cheap else space.size()
+    return _size_of(dumps(sweep.spec))
+
+
+@lru_cache(maxsize=1000)
+def _size_of(spec: str) -> int | None:
+    size = points_of(json.loads(spec))
     return size if size is not None and size < 10**MOST_DIGITS else None
 
 

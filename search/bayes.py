@@ -83,7 +83,7 @@ class BayesSearcher:
             return self._from_model(data, self._open_rows(pending), fresh, rng)
 
     def _from_design(self, k: int, fresh: Iterator[list[Any]], reason: str) -> Suggestion | None:
-        sobol = (values for values in self._sobol(k) if values not in self._visited)
+        sobol = (values for values in self._sobol(k) if values not in self._visited and self._space.allows(values))
         values = next(chain(sobol, fresh), None)
         return None if values is None else Suggestion(params=self._space.nest(values), reason=reason)
 
@@ -129,7 +129,7 @@ class BayesSearcher:
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
         )
         climbed_points = (self._encoding.decode(row) for row in climbed)
-        points = (point for point in climbed_points if point not in self._visited)
+        points = (point for point in climbed_points if point not in self._visited and self._space.allows(point))
         values = next(chain(points, fresh), None)
         if values is None:
             return None

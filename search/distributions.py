@@ -1,4 +1,4 @@
-"""The distributions of W&B's sweep schema: a uniform draw in, a plain value out.
+"""The distributions of W&B's sweep schema and one more: a uniform draw in, a plain value out.
 
 Every class turns a number `u` of [0, 1] into a value by its inverse cumulative distribution, as W&B does, with
 four corrections: u = 0 and u = 1 stay inside the domain; a quantised value outside the bounds becomes the bound;
@@ -205,6 +205,20 @@ class LogUniform(_Continuous):
 
 
 @dataclass(frozen=True, slots=True)
+class Mirrored(_Continuous):
+    """`base` seen in a mirror between its bounds: what it has most of near `low` is here near `high`."""
+
+    base: LogUniform
+
+    def ppf(self, u: float) -> float:
+        low, high = self.base.low, self.base.high
+        return min(max(low + (high - self.base.ppf(1 - _unit(u))), low), high)
+
+    def cdf(self, value: Any) -> float:
+        return 1 - self.base.cdf(self.base.low + (self.base.high - _number(value)))
+
+
+@dataclass(frozen=True, slots=True)
 class Normal(_Continuous):
     """Real numbers around `mu` with standard deviation `sigma` > 0."""
 
@@ -405,6 +419,7 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], Distribution]] = {
     # ln(1/x) uniform is ln(x) uniform: the inverse kinds only write their bounds otherwise.
     "inv_log_uniform": lambda leaf: LogUniform.of_exponents(-leaf["max"], -leaf["min"]),
     "inv_log_uniform_values": lambda leaf: LogUniform.between(leaf["min"], leaf["max"]),
+    "reverse_log_uniform_values": lambda leaf: Mirrored(LogUniform.between(leaf["min"], leaf["max"])),
     **{kind: _settled(make) for kind, make in _REAL.items()},
     **{f"q_{kind}": _settled(_quantised(make)) for kind, make in _REAL.items()},
 }

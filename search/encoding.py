@@ -72,12 +72,13 @@ class Encoding:
         self.columns = tuple(_column(i, distribution) for i, distribution in free)
         self.unordered = np.array([column.categories > 0 for column in self.columns], dtype=bool)
         self.continuous = np.array([not c.categories and c.steps is None for c in self.columns], dtype=bool)
-        self._fixed = space.sample(np.full(len(space.parameters), 0.5))
+        self._fixed = [each.distribution.ppf(0.5) for each in space.parameters]
 
     def encode(self, values: Sequence[Any] | None) -> list[float] | None:
-        """The row of a point; None if the space does not have it."""
+        """The row of a point, with the median where it has no value; None if the space does not have it."""
         if values is None:
             return None
+        values = self._space.filled(values)
         try:
             return [column.coordinate(values[column.position]) for column in self.columns]
         except ValueError:
@@ -88,7 +89,7 @@ class Encoding:
         values = list(self._fixed)
         for column, coordinate in zip(self.columns, row, strict=True):
             values[column.position] = column.value(float(coordinate))
-        return values
+        return self._space.settle(values)
 
     def spread(self, u: Array) -> Array:
         """Rows from numbers of [0, 1), shape (rows, columns): every category as often as the others."""

@@ -13,10 +13,16 @@ import numpy as np
 from sweepyard.plain import Params
 from sweepyard.search.distributions import Axis, canonical
 from sweepyard.search.port import Observation
+from sweepyard.search.rules import INACTIVE
 from sweepyard.search.space import Space
 
 Key: TypeAlias = "tuple[Any, ...]"
 
+MOST_COUNTED = 10**5
+"""Of a space with rules: how many combinations are worth looking through to count its points."""
+MOST_DRAWS = 10**5
+"""How many draws one question is worth where rules refuse some. `feasible` keeps out spaces of which they leave
+next to nothing."""
 _DRAWS = 128
 """How many draws of a finite space may hit visited points before the rest is looked through one by one."""
 
@@ -64,6 +70,11 @@ class Visited:
         return (key_of(values) for values in flat if values is not None)
 
 
+def tally(count: int) -> str:
+    """A number of points as people read it; one of very many digits only about."""
+    return f"{count:,}" if count < 10**15 else f"about 10^{round(math.log10(2) * count.bit_length())}"
+
+
 def key_of(values: Sequence[Any]) -> Key:
     """Equal for equal points: numbers compare by value, booleans are not numbers."""
     return tuple(canonical(value) for value in values)
@@ -86,16 +97,51 @@ def fresh_points(space: Space, visited: Visited, rng: np.random.Generator) -> It
     """
     size = space.size()
     draws = (space.sample(rng.random(len(space.parameters))) for _ in repeat(None))
-    points = draws if size is None else chain(islice(draws, _DRAWS), _walk(space, size, rng))
-    return (values for values in points if values not in visited)
+    points: Iterator[list[Any]]
+    if size is not None:
+        points = chain(islice(draws, _DRAWS), _walk(space, size, rng))
+    elif space.rules.is_trivial:
+        points = draws
+    else:
+        points = islice(draws, MOST_DRAWS)
+    return (values for values in points if values not in visited and space.allows(values))
+
+
+def combination(space: Space, axes: Sequence[Axis], index: int) -> list[Any] | None:
+    """The point that combination `index` of the values on `axes` stands for; None: it stands for none.
+
+    Of the combinations that differ only in inactive parameters, the first one stands for their point.
+    """
+    values = point_at(axes, index)
+    if space.rules.is_trivial:
+        return values
+    point = space.settle(values)
+    first = all(
+        settled is not INACTIVE or canonical(value) == canonical(axis.value(0))
+        for axis, value, settled in zip(axes, values, point, strict=True)
+    )
+    return point if first and space.allows(point) else None
+
+
+def count(space: Space, axes: Sequence[Axis]) -> int:
+    """How many points the combinations on `axes` stand for: of very many combinations only an upper bound."""
+    combinations = math.prod(axis.size() or 1 for axis in axes)
+    if space.rules.is_trivial or combinations > MOST_COUNTED:
+        return combinations
+    return sum(combination(space, axes, index) is not None for index in range(combinations))
+
+
+def size_of(space: Space) -> int | None:
+    """How many points a space has, counted as `count` does; None if they cannot be counted."""
+    return None if space.size() is None else count(space, space.axes)
 
 
 def _walk(space: Space, size: int, rng: np.random.Generator) -> Iterator[list[Any]]:
     """Every point once: steps of a length that shares no divisor with `size`, from a random start."""
-    axes = [parameter.distribution for parameter in space.parameters]
+    axes = space.axes
     index, step = int(rng.random() * size) % size, int(rng.random() * size) | 1
     while math.gcd(step, size) != 1:
         step += 2 if size % 2 == 0 else 1
-    for _ in range(size):
-        yield point_at(axes, index)
+    for _ in range(size if space.rules.is_trivial else min(size, 10 * MOST_DRAWS)):
+        yield space.settle(point_at(axes, index))
         index = (index + step) % size

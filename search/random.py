@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweepyard.plain import Params
-from sweepyard.search.points import Visited, fresh_points
+from sweepyard.search.points import Visited, fresh_points, size_of
 from sweepyard.search.port import Observation, Suggestion
 from sweepyard.search.space import Space
 
@@ -21,10 +21,10 @@ class RandomSearcher:
         self._visited = Visited(space)
 
     def size(self) -> int | None:
-        return self._space.size()
+        return size_of(self._space)
 
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
-        if self.size() is not None:  # of a continuous space no point comes twice
+        if self._space.size() is not None:  # of a continuous space no point comes twice
             self._visited.update(history, pending)
         first = len(history) + len(pending)
         suggestions: list[Suggestion] = []

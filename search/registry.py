@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.search.grid import GridSearcher
+from sweepyard.search.initial import InitialFirst
+from sweepyard.search.inside import locate
+from sweepyard.search.points import size_of
 from sweepyard.search.port import Searcher
 from sweepyard.search.random import RandomSearcher
+from sweepyard.search.sobol import SobolSearcher
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
@@ -32,11 +37,35 @@ def _bayes(space: Space, objective: Objective | None, seed: int) -> Searcher:
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "grid": Method(make=lambda space, _objective, _seed: GridSearcher(space)),
+        "grid": Method(make=lambda space, _objective, seed: GridSearcher(space, seed)),
         "random": Method(make=lambda space, _objective, seed: RandomSearcher(space, seed)),
+        "sobol": Method(make=lambda space, _objective, seed: SobolSearcher(space, seed)),
         "bayes": Method(make=_bayes, costly=True),
     }
 )
+
+
+def points_of(spec: Mapping[str, Any]) -> int | None:
+    """How many points a sweep file in normal form has to try; None if they cannot be counted.
+
+    With conditions or constraints an upper bound, unless there are few enough to count them.
+    """
+    space = Space.of(spec)
+    return GridSearcher(space).size() if spec["method"] == "grid" else size_of(space)
+
+
+def searcher_of(
+    spec: Mapping[str, Any], objective: Objective | None, seed: int, method: str | None = None
+) -> Searcher:
+    """The searcher of a sweep file in normal form, its initial points first; by another `method` if one is named.
+
+    Raises:
+        SpecError: as `make_searcher`, or an initial point is not in the space.
+    """
+    space = Space.of(spec)
+    searcher = make_searcher(method or spec["method"], space, objective, seed)
+    points = [locate(space, given) for given in spec.get("initial_points", ())]
+    return InitialFirst(searcher, space, points) if points else searcher
 
 
 def make_searcher(method: str, space: Space, objective: Objective | None, seed: int) -> Searcher:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from sweepyard.agent_cli import agent
+from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, Unavailable, UserError
+from sweepyard.lint_cli import lint
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import RunState
 
@@ -31,6 +33,8 @@ app = typer.Typer(
     epilog="Start here: sweepyard run sweep.yaml",
 )
 app.command("agent")(agent)
+app.command("lint")(lint)
+app.command("enqueue")(enqueue)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]
@@ -103,10 +107,13 @@ def serve(
 
 
 @app.command()
-def sweep(
+def sweep(  # noqa: PLR0913 (each is an option)
     file: Annotated[Path | None, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")] = None,
     project: Annotated[str | None, typer.Option(help="Project of the sweep.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the sweep.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be created; create nothing.")
+    ] = False,
     pause: Annotated[str | None, typer.Option(metavar="ID", help="Start no new runs for now.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="No new runs; present ones end.")] = None,
@@ -116,10 +123,12 @@ def sweep(
     """Create a sweep from a file and say how agents join it; or pause, resume, stop or cancel one."""
     verbs: dict[Verb, str | None] = {"pause": pause, "resume": resume, "stop": stop, "cancel": cancel}
     wishes = [(verb, sweep_id) for verb, sweep_id in verbs.items() if sweep_id is not None]
-    if len(wishes) + (file is not None) != 1:
+    if len(wishes) + (file is not None) != 1 or (dry_run and file is None):
         raise UserError("Give either a sweep file, or one of --pause, --resume, --stop and --cancel with an ID.")
     if file is None:
         _control(*wishes[0], dir)
+    elif dry_run:
+        _show(file, project=project, name=name)
     else:
         _create(file, project=project, name=name, dir=dir)
 
@@ -248,6 +257,16 @@ def _create(file: Path, *, project: str | None, name: str | None, dir: Path | No
     typer.echo(f"Status:     sweepyard status {created.id}   {created.url}")
     words = ["sweep-agent", created.id, "--url", client.url, *source.agent_options]
     typer.echo(f"Run agents: {shlex.join(words)}")
+
+
+def _show(file: Path, *, project: str | None, name: str | None) -> None:
+    from sweepyard.controller.spec import read_spec
+    from sweepyard.lint import Outline, would_create
+    from sweepyard.sweepfile import SweepFile
+
+    source = SweepFile.read(file)
+    spec = read_spec(source.text, name=str(file), overrides={"project": project, "name": name})
+    typer.echo(f"{file}: {Outline.of(spec).as_text()}\n{would_create(source, spec)}")
 
 
 def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:

@@ -31,6 +31,7 @@ from sweepyard.views import (
     ProblemView,
     RunDetail,
     RunPage,
+    RunView,
     SweepDetail,
     SweepPage,
     SweepView,
@@ -104,6 +105,17 @@ class Client:
     def control(self, sweep_id: str, verb: Verb) -> SweepView:
         """Returns when the change is committed."""
         return self._ask(SweepView, "POST", f"/sweeps/{_safe(sweep_id)}/{verb}")
+
+    def enqueue(self, sweep_id: str, params: Mapping[str, Any], *, outside: bool = False) -> RunView:
+        """Let a sweep try a point: its parameters, nested or by dotted names; with `outside` any point.
+
+        The next free agent takes it. Raises `SpecError` if it is not in the sweep's space.
+        """
+        body = {"params": params, "outside": outside}
+        try:
+            return self._ask(RunView, "POST", f"/sweeps/{_safe(sweep_id)}/runs", body=body)
+        except SpecError as error:
+            raise SpecError(error.problems, source="point") from None
 
     def runs(
         self,

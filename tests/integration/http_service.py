@@ -18,6 +18,8 @@ from sweepyard.controller.moves import new_id
 from sweepyard.controller.port import Verb
 from sweepyard.controller.spec import Spec, read_spec
 from sweepyard.errors import Conflict, IllegalTransition
+from sweepyard.plain import Params
+from sweepyard.search.inside import wished
 from sweepyard.tracking.lifecycle import SWEEP_MOVES, SweepEvent, move
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import (
@@ -99,6 +101,16 @@ class StoreEngine:
             tx.save_sweep(sweep)
             tx.add_event(Event(sweep_id=sweep.id, kind=f"sweep.{sweep.state}", text=sweep.reason, at=NOW))
         return sweep
+
+    def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
+        sweep = self.store.sweep(sweep_id)
+        assert sweep is not None
+        suggestion = wished(sweep.spec, params, outside=outside)
+        number = len(self.store.runs(sweep_id)) + 1
+        params, reason = suggestion.params, suggestion.reason
+        run = Run(id=new_id(), sweep_id=sweep_id, number=number, params=params, reason=reason)
+        with self.store.transaction(self.epoch) as tx:
+            return tx.add_run(run)
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok", "engine": "ok", "redis": "ok", "epoch": self.epoch}

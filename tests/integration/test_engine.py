@@ -28,7 +28,7 @@ from sweepyard.bus.wire import (
 from sweepyard.clock import SYSTEM_CLOCK, wait_until
 from sweepyard.controller.engine import Engine
 from sweepyard.controller.spec import read_spec
-from sweepyard.errors import Conflict, NotFound
+from sweepyard.errors import Conflict, NotFound, SpecError
 from sweepyard.tracking.records import AttemptState, Outcome, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore
 
@@ -455,3 +455,54 @@ def test_agents_that_ask_at_once_get_different_points(yard: Yard) -> None:
             hand.end(offer)
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
     assert len({run.params["lr"] for run in yard.store.runs(sweep.id)}) == 8
+
+
+def test_initial_points_are_tried_first(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=3, initial_points=[{"lr": 0.25}, {"lr": 0.75}])
+    hand = yard.hand(sweep)
+    for expected in (0.25, 0.75):
+        offer = hand.start()
+        assert offer.params == {"lr": expected}
+        hand.end(offer)
+    third = hand.start()
+    assert third.params["lr"] not in (0.25, 0.75)
+    runs = yard.store.runs(sweep.id)
+    assert [run.reason for run in runs[:2]] == ["initial point 1 of 2", "initial point 2 of 2"]
+
+
+def test_an_enqueued_point_is_tried_next_and_survives_a_restart(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=3)
+    run = yard.engine.enqueue(sweep.id, {"lr": 0.5}, outside=False)
+    assert (run.number, run.params, run.reason, run.state) == (1, {"lr": 0.5}, "enqueued by the user", "pending")
+    yard.engine.enqueue(sweep.id, {"lr": 7}, outside=True)
+    yard.restart()
+    hand = yard.hand(sweep)
+    for expected in (0.5, 7):
+        offer = hand.start()
+        assert offer.params == {"lr": expected}
+        hand.end(offer)
+    drawn = hand.start()
+    assert 0 <= drawn.params["lr"] <= 1
+    with pytest.raises(Conflict, match=r"takes no new runs|run_cap"):
+        yard.engine.enqueue(sweep.id, {"lr": 0.1}, outside=False)
+    hand.end(drawn)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+
+
+def test_a_point_that_is_enqueued_while_the_sweep_is_paused_waits(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=1)
+    yard.engine.control(sweep.id, "pause")
+    yard.engine.enqueue(sweep.id, {"lr": 0.5}, outside=False)
+    assert yard.state(sweep) is SweepState.paused
+    hand = yard.hand(sweep)
+    yard.engine.control(sweep.id, "resume")
+    assert hand.start().params == {"lr": 0.5}
+
+
+def test_a_point_outside_the_space_is_refused(yard: Yard) -> None:
+    sweep = yard.sweep()
+    with pytest.raises(SpecError, match=r"point: lr: 2 is not of 0 to 1"):
+        yard.engine.enqueue(sweep.id, {"lr": 2}, outside=False)
+    with pytest.raises(NotFound):
+        yard.engine.enqueue("nope0000", {"lr": 0.5}, outside=False)
+    assert yard.store.runs(sweep.id) == []

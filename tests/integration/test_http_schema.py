@@ -22,7 +22,7 @@ CHECKED = [check for check in CHECKS.get_all() if check.__name__ != "positive_da
 PATHS = {
     "/sweeps": ("GET", "POST"),
     "/sweeps/{sweep_id}": ("GET",),
-    "/sweeps/{sweep_id}/runs": ("GET",),
+    "/sweeps/{sweep_id}/runs": ("GET", "POST"),
     "/sweeps/{sweep_id}/runs/{ref}": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/history": ("GET",),
     "/sweeps/{sweep_id}/events": ("GET",),

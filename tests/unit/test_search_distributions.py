@@ -197,6 +197,15 @@ def leaves(draw):
     return leaf
 
 
+def test_the_reverse_of_log_uniform_has_most_of_its_values_near_the_maximum():
+    there = make_distribution(kind("reverse_log_uniform_values", min=1e-3, max=1))
+    straight = make_distribution(kind("log_uniform_values", min=1e-3, max=1))
+
+    assert (there.ppf(0), there.ppf(1)) == (1e-3, 1)
+    assert there.ppf(0.5) == pytest.approx(1.001 - straight.ppf(0.5)) == pytest.approx(0.969377, abs=1e-6)
+    assert there.cdf(there.ppf(0.3)) == pytest.approx(0.3)
+
+
 @settings(deadline=None)
 @given(leaves(), st.floats(0, 1))
 def test_values_are_plain_and_inside_the_bounds(leaf, u):

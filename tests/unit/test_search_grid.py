@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sweepyard.errors import SpecError
 from sweepyard.search.grid import GridSearcher
+from sweepyard.search.permutation import Permutation
 from sweepyard.search.port import Observation
 from sweepyard.search.space import Space
 
@@ -35,6 +37,46 @@ def test_names_are_sorted_at_each_level_and_the_last_varies_fastest():
 
     expected = itertools.product([True, False], [1, 2], ["b", "a"])
     assert points == [{"a": 7, "m": {"x": x, "y": y}, "z": z} for x, y, z in expected]
+
+
+def test_listed_order_is_that_of_the_file():
+    leaves = {
+        "z": {"values": ["b", "a"]},
+        "m": {"parameters": {"y": {"min": 1, "max": 2}}},
+        "a": {"values": [7, 3]},
+    }
+    searcher = GridSearcher(Space.of(json.loads(json.dumps({"parameters": leaves, "order": "listed"}))))
+
+    expected = itertools.product(["b", "a"], [1, 2], [7, 3])
+    assert all_points(searcher) == [{"z": z, "m": {"y": y}, "a": a} for z, y, a in expected]
+
+
+def test_random_order_depends_on_the_seed_and_covers_the_grid():
+    space = Space.from_spec({"x": {"min": 0, "max": 9}, "y": {"min": 0, "max": 9}}, order="random")
+
+    first, again, other = (all_points(GridSearcher(space, seed)) for seed in (1, 1, 2))
+
+    assert first == again != other
+    tidy = all_points(GridSearcher(Space.from_spec({"x": {"min": 0, "max": 9}, "y": {"min": 0, "max": 9}})))
+    assert sorted(map(str, first)) == sorted(map(str, other)) == sorted(map(str, tidy))
+    assert sum(a == b for a, b in zip(first, tidy, strict=True)) < 10
+    last = [point["y"] for point in first]
+    assert len({(b - a) % 10 for a, b in itertools.pairwise(last)}) > 5
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 17, 1000])
+def test_a_permutation_is_one(size):
+    assert sorted(map(Permutation(size, 3), range(size))) == list(range(size))
+
+
+def test_a_million_million_points_are_shuffled_without_laying_them_out():
+    space = Space.from_spec({f"p{i:02}": {"values": list(range(10))} for i in range(12)}, order="random")
+
+    found = GridSearcher(space, 5).suggest([], [], 200)
+
+    assert len({str(suggestion.params) for suggestion in found}) == 200
+    for name in ("p00", "p06", "p11"):
+        assert len({suggestion.params[name] for suggestion in found}) == 10
 
 
 def test_whole_and_quantised_ranges_include_both_ends():
@@ -122,9 +164,13 @@ axis = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(axis, min_size=1, max_size=3), st.randoms(use_true_random=False))
-def test_every_point_once_however_runs_end(axes, dice):
-    space = Space.from_spec({f"p{i}": leaf for i, leaf in enumerate(axes)})
+@given(
+    st.lists(axis, min_size=1, max_size=3),
+    st.sampled_from(["sorted", "listed", "random"]),
+    st.randoms(use_true_random=False),
+)
+def test_every_point_once_however_runs_end(axes, order_of_points, dice):
+    space = Space.from_spec({f"p{i}": leaf for i, leaf in enumerate(axes)}, order=order_of_points)
     reused = GridSearcher(space)
     order = [suggestion.params for suggestion in GridSearcher(space).suggest([], [], 10**6)]
     history, pending, proposed = [], [], []

@@ -14,7 +14,7 @@ from sweepyard.agent import command
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.controller.macros import MACROS
 from sweepyard.controller.spec import Spec, explain, read_spec
-from sweepyard.controller.specmodel import DISTRIBUTIONS
+from sweepyard.controller.specmodel import DISTRIBUTIONS, SweepFile
 from sweepyard.errors import SpecError
 from sweepyard.search import distributions
 from sweepyard.search.space import Space
@@ -92,6 +92,7 @@ parameters:
   log_uniform_values: {distribution: log_uniform_values, min: 1e-5, max: 1e-1}
   q_log_uniform_values: {distribution: q_log_uniform_values, min: 32, max: 256, q: 8}
   inv_log_uniform_values: {distribution: inv_log_uniform_values, min: 1e-3, max: 1}
+  reverse_log_uniform_values: {distribution: reverse_log_uniform_values, min: 1e-3, max: 1}
   normal: {distribution: normal, mu: 100, sigma: 10}
   q_normal: {distribution: q_normal, mu: 100, sigma: 10, q: 5}
   log_normal: {distribution: log_normal}
@@ -159,6 +160,47 @@ def test_every_key_and_distribution_of_wandb_is_read() -> None:
     assert not spec.data.keys() & {"apiVersion", "kind", "controller"}
 
 
+def test_the_largest_grid_needs_no_cap_and_the_next_does_not_run_without() -> None:
+    grid = {"method": "grid", "parameters": {"a": {"min": 1, "max": 1000}, "b": {"min": 1, "max": 1000}}}
+    assert read_spec(grid).run_cap is None
+    grid["parameters"] |= {"c": {"values": [1, 2]}}
+    with pytest.raises(SpecError, match="parameters: the grid has 2,000,000 points"):
+        read_spec(grid)
+    assert read_spec({**grid, "run_cap": 10}).run_cap == 10
+
+
+RULED = """\
+method: random
+constraints: [size <= 512, "layers > 1 or optimizer == 'adam'"]
+parameters:
+  optimizer: {values: [adam, sgd]}
+  sgd:
+    when: optimizer == 'sgd'
+    parameters: {momentum: {min: 0.0, max: 0.9, when: layers < 4}}
+  layers: {min: 1, max: 8}
+  size: {expression: layers * 64}
+"""
+
+
+def test_conditions_derived_values_and_constraints() -> None:
+    spec = read_spec(RULED)
+    assert spec.notes == ()
+    assert spec.data["constraints"] == ["size <= 512", "layers > 1 or optimizer == 'adam'"]
+    assert spec.parameters["size"] == {"expression": "layers * 64"}
+    assert spec.parameters["sgd"] == {
+        "when": "optimizer == 'sgd'",
+        "parameters": {"momentum": {"distribution": "uniform", "min": 0.0, "max": 0.9, "when": "layers < 4"}},
+    }
+    assert read_spec(json.loads(json.dumps(spec.data))).data == spec.data
+
+
+def test_notes_say_how_much_constraints_leave() -> None:
+    parameters = {"a": {"min": 1, "max": 1000}, "b": {"min": 1, "max": 1000}}
+    spec = read_spec({"method": "random", "parameters": parameters, "constraints": ["a + b < 300"]})
+    assert spec.notes[0].startswith("the number of points, 1,000,000, is an upper bound")
+    assert spec.notes[1].startswith("constraints: only about 4.")
+
+
 def test_the_normal_form_is_json_and_reads_as_itself() -> None:
     spec = read_spec(EVERYTHING)
     data = json.loads(json.dumps(spec.data, allow_nan=False))
@@ -167,7 +209,7 @@ def test_the_normal_form_is_json_and_reads_as_itself() -> None:
 
 def test_the_search_side_takes_every_distribution() -> None:
     assert set(DISTRIBUTIONS) == set(distributions.DISTRIBUTIONS)
-    assert len(Space.from_spec(read_spec(EVERYTHING).parameters).parameters) == 23
+    assert len(Space.from_spec(read_spec(EVERYTHING).parameters).parameters) == 24
 
 
 def test_the_agent_knows_the_same_macros() -> None:
@@ -334,7 +376,7 @@ _scalars = (
     | st.floats()
     | st.booleans()
     | st.none()
-    | st.sampled_from([10**400, -(2**63), "1e-5", b"x", ()])
+    | st.sampled_from([10**400, -(2**63), "1e-5", b"x", (), "a > 1", "min(a, x) == 2", "1 / a"])
 )
 _keys = st.sampled_from(
     [
@@ -350,13 +392,15 @@ _keys = st.sampled_from(
         "b",
         "probabilities",
         "parameters",
+        "when",
+        "expression",
         "x",
     ]
 )
 _trees = st.recursive(
     _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4), max_leaves=12
 )
-_tops = st.sampled_from([*read_spec(EVERYTHING).data, "controller", "scheduler", "count"])
+_tops = st.sampled_from([*SweepFile.model_fields, "controller", "scheduler", "count"])
 
 
 @given(
@@ -366,7 +410,8 @@ _tops = st.sampled_from([*read_spec(EVERYTHING).data, "controller", "scheduler",
 )
 @settings(max_examples=400, deadline=None)
 def test_any_dict_is_read_or_explained(tops: dict[str, Any], parameters: dict[str, Any], lenient: bool) -> None:
-    for source in (tops, {**SEED_DICT, **tops}, {**SEED_DICT, "parameters": parameters}):
+    ruled = {**SEED_DICT, "method": "random", "constraints": ["epochs < 60"], "initial_points": [parameters]}
+    for source in (tops, {**SEED_DICT, **tops}, {**SEED_DICT, "parameters": parameters}, ruled):
         _read_or_explain(source, lenient)
 
 
@@ -375,9 +420,9 @@ def test_mutated_files_are_read_or_explained() -> None:
     dice = random.Random(7)
     outcomes = {True: 0, False: 0}
     for _ in range(2000):
-        text = _mutated(dice.choice([SEED_FILE, EVERYTHING]), dice)
+        text = _mutated(dice.choice([SEED_FILE, EVERYTHING, RULED]), dice)
         outcomes[_read_or_explain(text, lenient=False)] += 1
-    assert min(outcomes.values()) > 100
+    assert min(outcomes.values()) > 80
 
 
 def _mutated(text: str, dice: random.Random) -> str:
@@ -414,6 +459,6 @@ def _read_or_explain(source: Any, lenient: bool) -> bool:
 
 def _holds(spec: Spec) -> None:
     json.dumps(spec.data, allow_nan=False).encode()
-    space = Space.from_spec(spec.parameters)
+    space = Space.of(spec.data)
     for u in (0.0, 0.5, 1.0):
         json.dumps([parameter.distribution.ppf(u) for parameter in space.parameters], allow_nan=False)

@@ -1,0 +1,90 @@
+"""What only the space as a whole tells about a sweep file: whether it can be searched, and how big it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from sweepyard.controller.macros import MACRO
+from sweepyard.errors import Problem, SpecError
+from sweepyard.search.feasible import examine
+from sweepyard.search.grid import GridSearcher
+from sweepyard.search.inside import locate
+from sweepyard.search.points import MOST_COUNTED, key_of, tally
+from sweepyard.search.rules import Rules
+from sweepyard.search.space import Space
+
+MOST_UNCAPPED = 10**6
+"""The most points of a grid that may be meant to be tried all, and the most combinations to look through."""
+RARE = 0.2
+"""Constraints that leave less of a space than this are worth a note."""
+
+_UNCAPPED = (
+    "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
+    " or choose method random or sobol, or give fewer values"
+)
+_UNRULED = (
+    "the grid has {} combinations, more than {}: too many to look through for those that the conditions and"
+    " constraints leave. Choose method random or sobol, or give fewer values"
+)
+
+
+def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
+    """Problems, by dotted paths in the sweep file, and notes; of `data` in normal form without other problems."""
+    try:
+        space = Space.of(data)
+        grid = GridSearcher(space) if data["method"] == "grid" else None
+    except SpecError as error:
+        return list(error.problems), []
+    if grid and (too_big := _too_big(data, space, grid)):
+        return [Problem(path="parameters", message=too_big)], []
+    notes: list[str] = []
+    problems = [*_rules(data, space, grid, notes), *_points(data, space), *_command(data, space.rules)]
+    return problems, notes
+
+
+def _too_big(data: dict[str, Any], space: Space, grid: GridSearcher) -> str | None:
+    if grid.combinations <= MOST_UNCAPPED or (space.rules.is_trivial and "run_cap" in data):
+        return None
+    sentence = _UNCAPPED if space.rules.is_trivial else _UNRULED
+    return sentence.format(tally(grid.combinations), tally(MOST_UNCAPPED))
+
+
+def _rules(data: dict[str, Any], space: Space, grid: GridSearcher | None, notes: list[str]) -> Iterator[Problem]:
+    """Whether conditions and constraints leave enough points, and how many."""
+    if space.rules.is_trivial:
+        return
+    axes = grid.axes if grid else None if space.size() is None else space.axes
+    finding = examine(space, axes)
+    if finding.trouble:
+        yield Problem(path="constraints" if "constraints" in data else "parameters", message=finding.trouble)
+    if axes is not None and (combinations := math.prod(axis.size() or 1 for axis in axes)) > MOST_COUNTED:
+        uncounted = "what conditions and constraints leave of it is not counted"
+        notes.append(f"the number of points, {tally(combinations)}, is an upper bound: {uncounted}")
+    if finding.share < RARE:
+        notes.append(f"constraints: only about {finding.share:.1%} of all combinations satisfy them")
+
+
+def _points(data: dict[str, Any], space: Space) -> Iterator[Problem]:
+    """Whether the initial points are points of the space, each another one."""
+    seen: dict[Any, int] = {}
+    for index, given in enumerate(data.get("initial_points", ())):
+        path = f"initial_points[{index}]"
+        try:
+            first = seen.setdefault(key_of(locate(space, given)), index)
+        except SpecError as error:
+            for problem in error.problems:
+                yield replace(problem, path=f"{path}.{problem.path}".rstrip("."))
+            continue
+        if first != index:
+            yield Problem(path=path, message=f"the same point as initial_points[{first}]: keep one of them")
+
+
+def _command(data: dict[str, Any], rules: Rules) -> Iterator[Problem]:
+    """Whether each parameter that `command` names is in every run."""
+    for index, item in enumerate(data.get("command", ())):
+        for name in sorted({name for escaped, name in MACRO.findall(item) if not escaped} & rules.conditional):
+            message = f"${{{name}}} is not in every run, because of a condition: use ${{args}} or ${{args_json}}"
+            yield Problem(path=f"command[{index}]", message=message)
