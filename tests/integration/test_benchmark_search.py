@@ -14,6 +14,7 @@ def test_the_shipped_suite_runs_and_prints_a_row_for_each_method():
 
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["task", "method", "@25", "@50", "CPU", "s"]
-    regrets = {(task, method): float(last) for task, method, _at_25, last, _cpu_s in rows[1:]}
+    regrets = {(task, method): float(last) for task, method, _at_25, last, _cpu_s in rows[1:5]}
     assert set(regrets) == {(task, method) for task in ("training", "MEAN") for method in ("random", "bayes")}
+    assert rows[-1][:4] == ["bayes", "against", "random", "@50:"]
     assert regrets["training", "bayes"] < regrets["training", "random"]
