@@ -29,8 +29,7 @@ def question(*, objective: Objective | None = LOSS, ended: int = 6, n: int = 2) 
     history = [Observation(number=i + 1, params=params[i], value=float(i)) for i in range(ended)]
     return Question(
         sweep_id=f"sweep-{objective and objective.name}",
-        method="bayes",
-        parameters=PARAMETERS,
+        spec={"method": "bayes", "parameters": PARAMETERS},
         objective=objective,
         seed=5,
         history=history,
