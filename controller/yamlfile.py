@@ -75,9 +75,9 @@ def read_text(path: str | Path) -> str:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file. Give the path of a sweep file.") from None
+        raise UserError(f"There is no file {path}. Give the path of a sweep file, such as sweep.yaml.") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a directory. Give the path of a sweep file.") from None
+        raise UserError(f"{path} is a folder. Give the path of a sweep file in it, such as sweep.yaml.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot read it: {getattr(error, 'strerror', None) or error}") from None
     try:

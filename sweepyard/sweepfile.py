@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sweepyard.agent.command import DEFAULT, Command
 from sweepyard.controller.spec import Spec, read_spec
+from sweepyard.controller.yamlfile import read_text
 from sweepyard.errors import UserError
 
 
@@ -29,7 +30,7 @@ class SweepFile:
             UserError: it cannot be read.
             SpecError: it is no sweep that can run.
         """
-        text = _read_text(path)
+        text = read_text(path)
         spec = read_spec(text, name=str(path))
         named = spec.data.get("program")
         beside = path.parent / named if named else None
@@ -54,16 +55,3 @@ class SweepFile:
             Command(template=template, program=program).check(os.environ)
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}. Give the path of a sweep file, such as sweep.yaml.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder. Give the path of a sweep file in it, such as sweep.yaml.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a text file in UTF-8. Give a sweep file in YAML or JSON.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None

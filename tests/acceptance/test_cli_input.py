@@ -35,7 +35,7 @@ def test_a_folder(place: Place) -> None:
 
 def test_bytes(place: Place) -> None:
     (place.path / "model.bin").write_bytes(b"\xff\xfe\x00\x01")
-    assert "model.bin is not a text file" in refused(place, "run", "model.bin")
+    assert "model.bin: byte 1 is not UTF-8" in refused(place, "run", "model.bin")
 
 
 FILES = {
