@@ -13,13 +13,14 @@ import typer
 
 from sweepyard.agent_cli import agent
 from sweepyard.enqueue_cli import enqueue
-from sweepyard.errors import SpecError, SweepyardError, Unavailable, UserError
+from sweepyard.errors import SpecError, SweepyardError, UserError
 from sweepyard.lint_cli import lint
+from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import RunState
 
 if TYPE_CHECKING:
-    from sweepyard.client import Client, Verb
+    from sweepyard.client import Verb
     from sweepyard.views import View
 
 DEFAULT_LIMIT = 50
@@ -146,7 +147,7 @@ def status(
     from sweepyard.watch import watch as follow
 
     console = make_console()
-    with _client(dir) as client:
+    with open_client(dir) as client:
         if sweep_id is None:
             if watch:
                 raise UserError("Which sweep? Give its ID: sweepyard status ID --watch")
@@ -188,7 +189,7 @@ def runs(
     if run is not None:
         _show_run(sweep_id, run, as_json, dir)
         return
-    with _client(dir) as client:
+    with open_client(dir) as client:
         found = find_sweep(client, sweep_id)
         order: Literal["asc", "desc"] = "desc" if desc else "asc"
         page = client.runs(found.id, states=state or (), sort=sort, order=order, limit=limit)
@@ -207,7 +208,7 @@ def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
     from sweepyard import terminal
     from sweepyard.watch import find_sweep, make_console
 
-    with _client(dir) as client:
+    with open_client(dir) as client:
         found = find_sweep(client, sweep_id)
     if found.metric is None:
         raise UserError(f"Sweep {found.id} has no metric, so none of its runs is the best.")
@@ -247,7 +248,7 @@ def _create(file: Path, *, project: str | None, name: str | None, dir: Path | No
     from sweepyard.sweepfile import SweepFile
 
     source = SweepFile.read(file)
-    with _client(dir, create=True) as client:
+    with open_client(dir, create=True) as client:
         created = client.create_sweep(source.text, project=project, name=name, source_name=str(file))
     for note in created.notes:
         typer.echo(f"note: {note}")
@@ -272,7 +273,7 @@ def _show(file: Path, *, project: str | None, name: str | None) -> None:
 def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:
     from sweepyard.watch import find_sweep
 
-    with _client(dir) as client:
+    with open_client(dir) as client:
         changed = client.control(find_sweep(client, sweep_id).id, verb)
     typer.echo(f"Sweep {changed.id} is {changed.state}: {changed.reason}")
 
@@ -281,28 +282,13 @@ def _show_run(sweep_id: str, ref: str, as_json: bool, dir: Path | None) -> None:
     from sweepyard import terminal
     from sweepyard.watch import find_sweep, make_console
 
-    with _client(dir) as client:
+    with open_client(dir) as client:
         found = find_sweep(client, sweep_id)
         detail = client.run(found.id, ref.lstrip("#"))
     if as_json:
         _print_json(detail)
     else:
         make_console().print(terminal.run_page(detail, found))
-
-
-def _client(dir: Path | None, *, create: bool = False) -> Client:
-    """The configured service, or the local one, which is started if it does not run but has.
-
-    `create`: start it also where none ever ran.
-    """
-    from sweepyard.client import Client
-    from sweepyard.local import ensure_service, has_served
-    from sweepyard.settings import load_settings
-
-    settings = load_settings(dir=dir)
-    if not create and not has_served(settings):
-        raise Unavailable(f"No service has ever run in {settings.dir}. Start one with: sweepyard serve")
-    return Client(ensure_service(settings).url, settings.api_key)
 
 
 def _print_json(answer: View | Sequence[View] | None) -> None:

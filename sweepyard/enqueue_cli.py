@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sweepyard.errors import Unavailable, UserError
+from sweepyard.errors import UserError
+from sweepyard.local import open_client
 
 
 def enqueue(
@@ -20,18 +21,15 @@ def enqueue(
     dir: Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")] = None,
 ) -> None:
     """Let a sweep try a point of your choice: the next free agent takes it. It counts against run_cap."""
-    from sweepyard.client import Client
-    from sweepyard.local import ensure_service, has_served
-    from sweepyard.settings import load_settings
+    from sweepyard.terminal import short
     from sweepyard.watch import find_sweep
 
     params = dict(map(_wish, wishes))
-    settings = load_settings(dir=dir)
-    if not has_served(settings):
-        raise Unavailable(f"No service has ever run in {settings.dir}. Start one with: sweepyard serve")
-    with Client(ensure_service(settings).url, settings.api_key) as client:
+    with open_client(dir) as client:
         run = client.enqueue(find_sweep(client, sweep_id).id, params, outside=outside)
-    typer.echo(run.model_dump_json(indent=2) if as_json else f"Run {run.number} is {run.state}: {run.params}")
+    typer.echo(
+        run.model_dump_json(indent=2) if as_json else f"Run {run.number} is {run.state}: {short(run.params)}"
+    )
 
 
 def _wish(text: str) -> tuple[str, Any]:

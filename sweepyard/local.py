@@ -17,11 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.errors import Unavailable
-from sweepyard.settings import Settings
+
+if TYPE_CHECKING:
+    from sweepyard.client import Client
+    from sweepyard.settings import Settings
 
 HEALTH_TIMEOUT_S = 2.0
 START_DEADLINE_S = 20.0
@@ -84,6 +88,23 @@ def find_service(settings: Settings, *, patience_s: float = SILENCE_PATIENCE_S) 
 def has_served(settings: Settings) -> bool:
     """Whether there is a service to talk to, or was one in `settings.dir`."""
     return settings.url is not None or (Path(settings.dir) / "service.lock").exists()
+
+
+def open_client(dir: Path | None, *, create: bool = False) -> Client:
+    """A client of the configured service, or of the local one, which is started if it does not run but has.
+
+    `create`: start it also where none ever ran.
+
+    Raises:
+        Unavailable: no service has ever run there, or it could not be started.
+    """
+    from sweepyard.client import Client
+    from sweepyard.settings import load_settings
+
+    settings = load_settings(dir=dir)
+    if not create and not has_served(settings):
+        raise Unavailable(f"No service has ever run in {settings.dir}. Start one with: sweepyard serve")
+    return Client(ensure_service(settings).url, settings.api_key)
 
 
 @dataclass(frozen=True, slots=True)
