@@ -142,5 +142,6 @@ class OfferWorker(SimpleWorker):
     def unsubscribe(self) -> None:
         """Nothing was subscribed."""
 
-    def handle_job_failure(self, *args: Any, **kwargs: Any) -> None:
-        """Jobs are not performed, so none fails."""
+    def handle_job_failure(self, job: Job, *_: Any, **__: Any) -> None:
+        """rq's maintenance found an offer that an agent had half fetched when it died. The store decides about it."""
+        self.connection.delete(job.key)

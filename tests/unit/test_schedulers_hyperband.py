@@ -192,13 +192,18 @@ def test_verdicts_hold_what_the_rule_says(curves, eta, strict, maximize):
             assert (verdict.rule, verdict.rung, verdict.peers) == ("hyperband", passed[-1], len(losses))
 
 
-def test_a_thousand_curves_are_judged_in_a_blink():
+def test_judging_costs_no_more_than_a_look_at_each_curve():
     dice = random.Random(1)
-    curves = {str(i): [dice.random() for _ in range(50)] for i in range(1000)}
     scheduler = rule(min_iter=3)
-    started = process_time()
 
-    for _ in range(10):
-        scheduler.judge("7", curves)
+    def cpu_s(count):
+        curves = {str(i): [dice.random() for _ in range(50)] for i in range(count)}
+        times = []
+        for _ in range(5):
+            started = process_time()
+            for _ in range(20):
+                scheduler.judge("7", curves)
+            times.append(process_time() - started)
+        return min(times)
 
-    assert process_time() - started < 0.1  # a tenth of a millisecond each where it was written
+    assert cpu_s(4000) < 3 * 10 * cpu_s(400)

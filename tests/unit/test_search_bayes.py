@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
-import time
 
 import pytest
 
 from sweepyard.errors import SpecError
 from sweepyard.plain import to_plain
+from sweepyard.search import learning
 from sweepyard.search.bayes import BayesSearcher
+from sweepyard.search.gp import fit
 from sweepyard.search.points import key_of
 from sweepyard.search.port import Observation
 from sweepyard.search.random import RandomSearcher
@@ -106,7 +107,7 @@ def test_pending_points_push_the_next_one_away():
     again = searcher.suggest(history, found[:2], 1)[0].params
     assert again == found[2]
     pairs = [(a, b) for a in found for b in found if a is not b]
-    assert all(math.dist((a["x"], a["y"]), (b["x"], b["y"])) > 0.02 for a, b in pairs)
+    assert all(math.dist((a["x"], a["y"]), (b["x"], b["y"])) > 0.05 for a, b in pairs)
 
 
 def test_a_fresh_searcher_and_a_used_one_agree_at_every_step():
@@ -254,16 +255,22 @@ def test_errors_of_many_magnitudes_are_searched_by_their_logarithm():
     assert bowl(found.params) < 0.05
 
 
-def test_two_thousand_runs_cost_a_bounded_time():
+def test_one_run_more_than_two_thousand_fits_nothing_anew(monkeypatch):
     history = observed(MIXED, mixed, 2000)
     searcher = BayesSearcher(MIXED, LOSS, seed=13)
     searcher.suggest(history, [], 1)
+    fitted = []
+    monkeypatch.setattr(
+        learning, "fit", lambda rows, *rest, **more: fitted.append(rows) or fit(rows, *rest, **more)
+    )
 
-    start_s = time.process_time()
-    found = searcher.suggest([*history, Observation(number=2001, params=history[0].params, value=9.0)], [], 1)[0]
-
-    assert time.process_time() - start_s < 1.0
+    one_more = Observation(number=2001, params=history[0].params, value=9.0)
+    found = searcher.suggest([*history, one_more], [], 1)[0]
     assert found.detail["observations"] <= 300
+    assert fitted == []
+
+    BayesSearcher(MIXED, LOSS, seed=13).suggest([*history, one_more], [], 1)
+    assert 0 < max(len(rows) for rows in fitted) <= 300
 
 
 @pytest.mark.parametrize(
