@@ -143,5 +143,5 @@ class OfferWorker(SimpleWorker):
         """Nothing was subscribed."""
 
     def handle_job_failure(self, job: Job, *_: Any, **__: Any) -> None:
-        """rq's maintenance found an offer that an agent had half fetched when it died. The store decides about it."""
+        """rq found an offer that an agent had half fetched when it died. What becomes of it, the store decides."""
         self.connection.delete(job.key)
