@@ -21,7 +21,7 @@ from typing import IO, Any, Literal, cast
 
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.plain import Params, dumps
-from sweepyard.search.port import Observation, Searcher, Suggestion
+from sweepyard.search.port import Observation, Searcher, Suggestion, created
 from sweepyard.search.registry import searcher_of
 from sweepyard.tracking.records import Objective
 
@@ -46,8 +46,8 @@ class Question:
 
     @property
     def created(self) -> int:
-        """How many runs there are."""
-        return len(self.history) + len(self.pending)
+        """How many runs there are of the sweep itself."""
+        return created(self.history, self.pending)
 
     def answered(self, suggestions: Sequence[Suggestion]) -> Answer:
         return Answer(sweep_id=self.sweep_id, created=self.created, n=self.n, suggestions=suggestions)
@@ -191,8 +191,12 @@ def _decode(line: bytes) -> Question:
     fields = json.loads(line)
     objective = fields["objective"]
     fields["objective"] = Objective(**objective) if objective else None
-    fields["history"] = [Observation(**observation) for observation in fields["history"]]
+    fields["history"] = [_observation(each) for each in fields["history"]]
     return Question(**fields)
+
+
+def _observation(fields: dict[str, Any]) -> Observation:
+    return Observation(**fields | {"values": tuple(fields["values"])})
 
 
 def _answer_line(line: bytes) -> str:

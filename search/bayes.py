@@ -23,7 +23,7 @@ from sweepyard.search.encoding import Array, Encoding
 from sweepyard.search.gp import Posterior
 from sweepyard.search.learning import Data, Learner
 from sweepyard.search.points import Visited, fresh_points
-from sweepyard.search.port import Observation, Suggestion
+from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
 from sweepyard.search.warping import Warp, make_warp
 from sweepyard.tracking.records import Objective
@@ -70,7 +70,7 @@ class BayesSearcher:
 
     def _next(self, history: Sequence[Observation], pending: Sequence[Params]) -> Suggestion | None:
         self._visited.update(history, pending)
-        k = len(history) + len(pending)
+        k = created(history, pending)
         rng = np.random.default_rng(np.random.SeedSequence([self._seed, k]))
         fresh = fresh_points(self._space, self._visited, rng)
         if k < self._design:

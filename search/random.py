@@ -8,7 +8,7 @@ import numpy as np
 
 from sweepyard.plain import Params
 from sweepyard.search.points import Visited, fresh_points, size_of
-from sweepyard.search.port import Observation, Suggestion
+from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
 
 
@@ -26,7 +26,7 @@ class RandomSearcher:
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
         if self._space.size() is not None:  # of a continuous space no point comes twice
             self._visited.update(history, pending)
-        first = len(history) + len(pending)
+        first = created(history, pending)
         suggestions: list[Suggestion] = []
         for k in range(first, first + n):
             rng = np.random.default_rng(np.random.SeedSequence([self._seed, k]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sweepyard.plain import Params
 from sweepyard.search.points import MOST_DRAWS, Visited, fresh_points, size_of
-from sweepyard.search.port import Observation, Suggestion
+from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
 
 _FIRST = 6
@@ -41,7 +41,7 @@ class SobolSearcher:
             self._start = 0
         while self._start < len(self._points) and self._visited.in_history(self._points[self._start]):
             self._start += 1
-        first = len(history) + len(pending)
+        first = created(history, pending)
         suggestions: list[Suggestion] = []
         for values, reason in islice(self._fresh(first), n):
             self._visited.add(values)

@@ -6,11 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from queue import Queue
 
 import pytest
 
-from sweepyard.controller.proposals import Answer, Proposer, Question
+from sweepyard.controller.proposals import Answer, Proposer, Question, _decode, _encode
 from sweepyard.search.port import Observation
 from sweepyard.tracking.records import Objective
 
@@ -93,3 +94,12 @@ def test_a_searcher_whose_process_was_killed_is_replaced_once(asker: Callable[..
     os.kill(process_id, signal.SIGKILL)
     assert "its process" in patient.ask(question()).suggestions[0].reason
     assert "in place of" not in patient.ask(question()).suggestions[0].reason
+
+
+def test_the_process_is_told_all_that_is_known_of_a_run() -> None:
+    run = Observation(
+        number=1, params={"lr": 0.5}, value=0.1, std=0.02, failed=True, source="other", values=(0.1, None)
+    )
+    told = replace(question(), history=[run])
+    assert _decode(_encode(told)) == told
+    assert told.created == 1  # the open one: runs of other sources do not count
