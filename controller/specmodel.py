@@ -1,162 +1,45 @@
 """The parts of a sweep file as pydantic models: W&B's keys, defaults and limits, one small model a part.
 
 `controller.spec` checks each part alone, so that a mistake in one hides none in another. Validators say in a
-sentence what is wrong; numbers given as text ("1e-5") are taken as numbers.
+sentence what is wrong; `controller.specfields` has those of single values.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
 
-from sweepyard.controller.spelling import show, suggest
-from sweepyard.controller.yamlfile import number
-from sweepyard.search.registry import METHODS
+from sweepyard.controller.specfields import (
+    Count,
+    Label,
+    Misplaced,
+    Number,
+    Positive,
+    Text,
+    Whole,
+    as_argv,
+    as_flag,
+    as_list,
+    as_method,
+    as_metric_name,
+    as_number,
+    as_points,
+    as_texts,
+    as_weights,
+    as_whole,
+    at_least,
+    between,
+    one_of,
+)
 from sweepyard.search.space import Order
 
 IMPUTE = ("best", "worst", "latest")
 GRID_KINDS = ("constant", "categorical", "int_uniform", "q_uniform")
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
-
-class Misplaced(ValueError):
-    """A sentence about one key of a part, for checks that look at several."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
-
-
-def _number(value: Any) -> int | float:
-    found = number(value) if isinstance(value, str) else value
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ValueError(f"{show(value)} is not a number")
-    return found
-
-
-def _whole(value: Any) -> int:
-    found = _number(value)
-    if found != int(found):
-        raise ValueError(f"{show(value)} is not a whole number")
-    if not -(2**63) <= found < 2**63:
-        raise ValueError(f"{show(value)} needs more than 64 bits")
-    return int(found)
-
-
-def _at_least(least: float, read: Callable[[Any], Any], *, above: bool = False) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        found = read(value)
-        if found < least or (above and found == least):
-            raise ValueError(
-                f"{show(value)} is too small: it must be {'above' if above else 'at least'} {least:g}"
-            )
-        return found
-
-    return check
-
-
-def _between(least: float, most: float, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        found = _at_least(least, read)(value)
-        if found > most:
-            raise ValueError(f"{show(value)} is too big: it must be at most {most:g}")
-        return found
-
-    return check
-
-
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value is False and "false" in choices:
-            return "false"
-        if value not in choices:
-            raise ValueError(f"{show(value)} is not known{suggest(value, choices)}")
-        return str(value)
-
-    return check
-
-
-def _method(value: Any) -> str:
-    if value == "custom":
-        raise ValueError(f"custom is not supported: choose {', '.join(METHODS)}")
-    return _one_of(*METHODS)(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{show(value)} is neither true nor false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        hint = ": put quotes around it" if isinstance(value, bool | int | float) else ""
-        raise ValueError(f"{show(value)} is not text{hint}")
-    if not value.strip():
-        raise ValueError("is empty")
-    return value
-
-
-def _label(value: Any) -> str:
-    text = _text(value)
-    if len(text) > 128 or re.search(r"[/\\#?%:\x00-\x1f]", text):
-        raise ValueError(f"{show(text)} cannot name it: up to 128 characters, none of / \\ # ? % :")
-    return text
-
-
-def _metric_name(value: Any) -> str:
-    text = _text(value)
-    if text != text.strip():
-        raise ValueError(f"{show(text)} begins or ends with a space: no run will ever log it under that name")
-    return text
-
-
-def _some_list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"needs a list, such as [a, b], not {show(value)}")
-    if not value:
-        raise ValueError("is an empty list")
-    return value
-
-
-def _weights(value: Any) -> list[float]:
-    weights = [_at_least(0, _number)(item) for item in _some_list(value)]
-    if not math.isclose(total := math.fsum(weights), 1.0, rel_tol=1e-6):
-        raise ValueError(f"the probabilities add up to {total:g}, not to 1")
-    return weights
-
-
-def _argv(value: Any) -> list[str]:
-    for item in _some_list(value):
-        if not isinstance(item, str):
-            raise ValueError(f"each item must be text: put quotes around {show(item)}")
-    return list(value)
-
-
-def _texts(value: Any) -> list[str]:
-    for item in (texts := _some_list(value)):
-        if not isinstance(item, str) or not item.strip():
-            raise ValueError(f"each must be an expression in text, such as 'a * b <= 64', not {show(item)}")
-    return texts
-
-
-def _points(value: Any) -> list[dict[str, Any]]:
-    for item in (points := _some_list(value)):
-        if not isinstance(item, dict):
-            raise ValueError(f"each must be a mapping of parameters to values, not {show(item)}")
-    return points
-
-
-Number: TypeAlias = Annotated[int | float, PlainValidator(_number)]
-Whole: TypeAlias = Annotated[int, PlainValidator(_whole)]
-Count: TypeAlias = Annotated[int, PlainValidator(_at_least(1, _whole))]
-Positive: TypeAlias = Annotated[int | float, PlainValidator(_at_least(0, _number, above=True))]
-Text: TypeAlias = Annotated[str, PlainValidator(_text)]
-Label: TypeAlias = Annotated[str, PlainValidator(_label)]
 
 
 class Part(BaseModel):
@@ -176,38 +59,38 @@ class SweepFile(Part):
     description: Text | None = None
     entity: Label | None = None
     project: Label | None = None
-    method: Annotated[str, PlainValidator(_method)]
+    method: Annotated[str, PlainValidator(as_method)]
     metric: Any = None
     parameters: Any
     early_terminate: Any = None
-    order: Annotated[str, PlainValidator(_one_of(*get_args(Order)))] | None = None
-    constraints: Annotated[list[str], PlainValidator(_texts)] | None = None
-    initial_points: Annotated[list[dict[str, Any]], PlainValidator(_points)] | None = None
+    order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
+    constraints: Annotated[list[str], PlainValidator(as_texts)] | None = None
+    initial_points: Annotated[list[dict[str, Any]], PlainValidator(as_points)] | None = None
     run_cap: Count | None = None
-    seed: Annotated[int, PlainValidator(_at_least(0, _whole))] | None = None
+    seed: Annotated[int, PlainValidator(at_least(0, as_whole))] | None = None
     program: Text | None = None
-    command: Annotated[list[str], PlainValidator(_argv)] | None = None
+    command: Annotated[list[str], PlainValidator(as_argv)] | None = None
 
 
 class Metric(Part):
     """The objective. `impute`, `impute_while_running`: what W&B's Bayesian search takes for a missing value."""
 
-    name: Annotated[str, PlainValidator(_metric_name)]
-    goal: Annotated[str, PlainValidator(_one_of("minimize", "maximize"))] = "minimize"
+    name: Annotated[str, PlainValidator(as_metric_name)]
+    goal: Annotated[str, PlainValidator(one_of("minimize", "maximize"))] = "minimize"
     target: Number | None = None
-    impute: Annotated[str, PlainValidator(_one_of(*IMPUTE))] | None = None
-    impute_while_running: Annotated[str, PlainValidator(_one_of(*IMPUTE, "false"))] | None = None
+    impute: Annotated[str, PlainValidator(one_of(*IMPUTE))] | None = None
+    impute_while_running: Annotated[str, PlainValidator(one_of(*IMPUTE, "false"))] | None = None
 
 
 class Hyperband(Part):
     """Early termination: `min_iter`, or `max_iter` and `s`."""
 
-    type: Annotated[str, PlainValidator(_one_of("hyperband"))]
-    min_iter: Annotated[int, PlainValidator(_between(1, 1e9, _whole))] | None = None
-    max_iter: Annotated[int, PlainValidator(_between(1, 1e9, _whole))] | None = None
-    s: Annotated[int, PlainValidator(_between(1, 100, _whole))] | None = None
-    eta: Annotated[int | float, PlainValidator(_between(1, 1000, _at_least(1, _number, above=True)))] = 3
-    strict: Annotated[bool, PlainValidator(_flag)] = True
+    type: Annotated[str, PlainValidator(one_of("hyperband"))]
+    min_iter: Annotated[int, PlainValidator(between(1, 1e9, as_whole))] | None = None
+    max_iter: Annotated[int, PlainValidator(between(1, 1e9, as_whole))] | None = None
+    s: Annotated[int, PlainValidator(between(1, 100, as_whole))] | None = None
+    eta: Annotated[int | float, PlainValidator(between(1, 1000, at_least(1, as_number, above=True)))] = 3
+    strict: Annotated[bool, PlainValidator(as_flag)] = True
 
     @model_validator(mode="after")
     def _has_a_rung(self) -> Hyperband:
@@ -249,11 +132,11 @@ class Constant(Part):
 
 
 class Categorical(Part):
-    values: Annotated[list[Any], PlainValidator(_some_list)]
+    values: Annotated[list[Any], PlainValidator(as_list)]
 
 
 class Weighted(Categorical):
-    probabilities: Annotated[list[float], PlainValidator(_weights)]
+    probabilities: Annotated[list[float], PlainValidator(as_weights)]
 
     @model_validator(mode="after")
     def _one_each(self) -> Weighted:
@@ -325,7 +208,7 @@ class InverseExponents(Exponents):
 
 class Normal(Part):
     mu: Number = 0
-    sigma: Annotated[int | float, PlainValidator(_at_least(0, _number))] = 1
+    sigma: Annotated[int | float, PlainValidator(at_least(0, as_number))] = 1
 
 
 class QNormal(Normal):

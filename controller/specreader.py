@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from sweepyard.controller.macros import macro_mistakes
 from sweepyard.controller.spacecheck import check_space
+from sweepyard.controller.specfields import Misplaced
 from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
     GRID_KINDS,
@@ -24,7 +25,6 @@ from sweepyard.controller.specmodel import (
     Group,
     Hyperband,
     Metric,
-    Misplaced,
     Part,
     SweepFile,
     Uniform,
