@@ -26,6 +26,7 @@ class SweepEvent(StrEnum):
     finish = "finish"
     close = "close"
     cancel = "cancel"
+    reopen = "reopen"
 
 
 class RunEvent(StrEnum):
@@ -65,6 +66,8 @@ SWEEP_MOVES: Table[SweepState, SweepEvent] = MappingProxyType(
         (_S.running, SweepEvent.cancel): _S.cancelled,
         (_S.paused, SweepEvent.cancel): _S.cancelled,
         (_S.finishing, SweepEvent.cancel): _S.cancelled,
+        (_S.finished, SweepEvent.reopen): _S.finishing,
+        (_S.cancelled, SweepEvent.reopen): _S.finishing,
     }
 )
 
@@ -81,6 +84,11 @@ RUN_MOVES: Table[RunState, RunEvent] = MappingProxyType(
         (_R.running, RunEvent.preempt): _R.preempted,
         (_R.running, RunEvent.retry): _R.pending,
         (_R.preempted, RunEvent.retry): _R.pending,
+        (_R.finished, RunEvent.retry): _R.pending,
+        (_R.stopped, RunEvent.retry): _R.pending,
+        (_R.failed, RunEvent.retry): _R.pending,
+        (_R.crashed, RunEvent.retry): _R.pending,
+        (_R.killed, RunEvent.retry): _R.pending,
     }
 )
 

@@ -15,9 +15,11 @@ from sweepyard.tracking.records import (
     Attempt,
     Decision,
     Event,
+    PriorRun,
     Row,
     Run,
     RunState,
+    SpecVersion,
     Sweep,
     SweepState,
 )
@@ -31,14 +33,21 @@ class Transaction(Protocol):
     def add_sweep(self, sweep: Sweep) -> None: ...
 
     def save_sweep(self, sweep: Sweep) -> None:
-        """Store `state`, `reason` and `ended_at`. The database refuses moves outside `lifecycle`."""
+        """Store `state`, `reason`, `ended_at`, `spec` and `version`.
+
+        The database refuses moves outside `lifecycle`, and another spec without a higher version.
+        """
+
+    def add_version(self, version: SpecVersion) -> None: ...
+
+    def add_prior_runs(self, prior_runs: Sequence[PriorRun]) -> None: ...
 
     def add_run(self, run: Run) -> Run:
         """Store a new run; the answer carries its `key`."""
         ...
 
     def save_run(self, run: Run) -> None:
-        """Store everything of a run that may change (not its id, number, params, reason, detail)."""
+        """Store everything of a run that may change (not its id, number, params, reason, detail, spec_version)."""
 
     def add_attempt(self, attempt: Attempt) -> None:
         """Store a new attempt. The database allows one open attempt per run."""
@@ -82,8 +91,22 @@ class Store(Protocol):
         """Newest first."""
         ...
 
+    def versions(self, sweep_id: str) -> list[SpecVersion]:
+        """Oldest first."""
+        ...
+
+    def prior_runs(self, sweep_id: str, *, offset: int = 0, limit: int | None = None) -> list[PriorRun]:
+        """In order of `n`."""
+        ...
+
+    def count_prior_runs(self, sweep_id: str) -> int: ...
+
     def run(self, sweep_id: str, ref: str | int) -> Run | None:
         """By id or number."""
+        ...
+
+    def run_of_project(self, entity: str, project: str, run_id: str) -> Run | None:
+        """A run by its id, whichever sweep of the project it belongs to."""
         ...
 
     def runs(

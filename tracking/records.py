@@ -75,7 +75,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """One search. `spec` is the checked sweep file as plain JSON; it never changes."""
+    """One search. `spec` is the checked sweep file as plain JSON; each edit of it has a higher `version`."""
 
     id: str
     entity: str
@@ -85,6 +85,7 @@ class Sweep:
     seed: int
     state: SweepState = SweepState.pending
     reason: str = ""
+    version: int = 1
     created_at: float = 0.0
     ended_at: float | None = None
 
@@ -101,12 +102,46 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpecVersion:
+    """A sweep's spec from one edit to the next. `text` says what the edit changed, for the user."""
+
+    sweep_id: str
+    version: int
+    spec: dict[str, Any]
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorRun:
+    """A result from elsewhere that a sweep knew when it was created; it never changes.
+
+    `source`: where it comes from, for the user. `value`: of the sweep's metric, as logged, None if it has none;
+    `curve`: its finite values from the first to the last, empty if only the one is known. `outside`: it is no
+    point of the sweep's space, as `note` says.
+    """
+
+    sweep_id: str
+    n: int
+    source: str
+    params: Params
+    value: float | None
+    failed: bool = False
+    curve: list[float] = field(default_factory=list)
+    outside: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One parameter point, executed in one or more attempts.
 
     `key` is the store's own row number, never shown. `params` is what was proposed and never changes;
     `config` is what the user's code added. `objective` is the best finite value of the sweep's metric
-    in the present attempt, `steps` how many finite values of it there are.
+    in the present attempt, `steps` how many finite values of it there are. `spec_version`: the sweep's when the
+    point was proposed; `outside`: it is no point of the space as that is now. `failed_on`: the agent of each
+    attempt that was lost or failed, since the run was proposed or a person last asked to try it again ("" where
+    none is known).
     """
 
     id: str
@@ -115,11 +150,14 @@ class Run:
     params: Params
     reason: str
     detail: dict[str, Any] = field(default_factory=dict)
+    spec_version: int = 1
     key: int = 0
     name: str = ""
     state: RunState = RunState.pending
     state_reason: str = ""
     attempt: int = 1
+    outside: bool = False
+    failed_on: list[str] = field(default_factory=list)
     order: Order | None = None
     order_reason: str = ""
     objective: float | None = None

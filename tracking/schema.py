@@ -10,7 +10,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Double, TypeDecorator, column, table
+from sqlalchemy import BigInteger, Boolean, Dialect, Double, TypeDecorator, column, table
 from sqlalchemy import Text as SqlText
 
 from sweepyard.plain import dumps, finite
@@ -85,9 +85,32 @@ sweeps = table(
     column("seed", BigInteger),
     column("state", Word(SweepState)),
     column("reason", Text),
+    column("version", BigInteger),
     column("created_at", Number),
     column("ended_at", Number),
     column("spec", Json),
+)
+
+spec_versions = table(
+    "spec_versions",
+    column("sweep_id", Text),
+    column("version", BigInteger),
+    column("text", Text),
+    column("at", Number),
+    column("spec", Json),
+)
+
+prior_runs = table(
+    "prior_runs",
+    column("sweep_id", Text),
+    column("n", BigInteger),
+    column("source", Text),
+    column("value", Number),
+    column("failed", Boolean),
+    column("outside", Boolean),
+    column("note", Text),
+    column("params", Json),
+    column("curve", Json),
 )
 
 runs = table(
@@ -100,6 +123,9 @@ runs = table(
     column("name", Text),
     column("state", Word(RunState)),
     column("state_reason", Text),
+    column("spec_version", BigInteger),
+    column("outside", Boolean),
+    column("failed_on", Json),
     column("attempt", BigInteger),
     column("order", Text),
     column("order_reason", Text),
@@ -193,4 +219,18 @@ agents = table(
 
 cursors = table("cursors", column("source", Text), column("position", Text))
 
-TABLES = (meta, projects, sweeps, runs, attempts, history, points, decisions, events, agents, cursors)
+TABLES = (
+    meta,
+    projects,
+    sweeps,
+    spec_versions,
+    prior_runs,
+    runs,
+    attempts,
+    history,
+    points,
+    decisions,
+    events,
+    agents,
+    cursors,
+)

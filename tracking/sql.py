@@ -21,9 +21,11 @@ from sweepyard.tracking.records import (
     Attempt,
     Decision,
     Event,
+    PriorRun,
     Row,
     Run,
     RunState,
+    SpecVersion,
     Sweep,
     SweepState,
 )
@@ -36,13 +38,15 @@ from sweepyard.tracking.schema import (
     history,
     meta,
     points,
+    prior_runs,
     projects,
     runs,
+    spec_versions,
     sweeps,
 )
 from sweepyard.tracking.transaction import SqlTransaction
 
-Record = TypeVar("Record", Sweep, Run, Attempt, Row, Decision, Event, Agent)
+Record = TypeVar("Record", Sweep, SpecVersion, PriorRun, Run, Attempt, Row, Decision, Event, Agent)
 
 SWEEPS = select(
     projects.c.entity,
@@ -121,6 +125,22 @@ class SqlStore:
     def run(self, sweep_id: str, ref: str | int) -> Run | None:
         named = runs.c.number == ref if isinstance(ref, int) else runs.c.id == ref
         return self._first(Run, RUNS.where(runs.c.sweep_id == sweep_id, named))
+
+    def versions(self, sweep_id: str) -> list[SpecVersion]:
+        chosen = select(*spec_versions.c).where(spec_versions.c.sweep_id == sweep_id)
+        return self._all(SpecVersion, chosen.order_by(spec_versions.c.version))
+
+    def prior_runs(self, sweep_id: str, *, offset: int = 0, limit: int | None = None) -> list[PriorRun]:
+        chosen = select(*prior_runs.c).where(prior_runs.c.sweep_id == sweep_id).order_by(prior_runs.c.n)
+        return self._all(PriorRun, chosen.offset(offset or None).limit(limit))
+
+    def count_prior_runs(self, sweep_id: str) -> int:
+        return int(self._scalar(select(func.count(prior_runs.c.n)).where(prior_runs.c.sweep_id == sweep_id)))
+
+    def run_of_project(self, entity: str, project: str, run_id: str) -> Run | None:
+        named = (projects.c.entity == entity, projects.c.name == project, runs.c.id == run_id)
+        there = RUNS.join_from(runs, projects, projects.c.key == runs.c.project_key)
+        return self._first(Run, there.where(*named, runs.c.sweep_id.is_not(None)))
 
     def runs(
         self,
@@ -218,7 +238,7 @@ class SqlStore:
         found = self._all(record, chosen.limit(1))
         return found[0] if found else None
 
-    def _scalar(self, chosen: Select[tuple[Any]]) -> Any:
+    def _scalar(self, chosen: Select[Any]) -> Any:
         with self._database.reading() as connection:
             return connection.execute(chosen).scalar()
 

@@ -22,7 +22,17 @@ from sqlalchemy import (
 
 from sweepyard.errors import IllegalTransition
 from sweepyard.tracking.database import first_line
-from sweepyard.tracking.records import Agent, Attempt, Decision, Event, Row, Run, Sweep
+from sweepyard.tracking.records import (
+    Agent,
+    Attempt,
+    Decision,
+    Event,
+    PriorRun,
+    Row,
+    Run,
+    SpecVersion,
+    Sweep,
+)
 from sweepyard.tracking.schema import (
     Text,
     agents,
@@ -32,19 +42,23 @@ from sweepyard.tracking.schema import (
     events,
     history,
     points,
+    prior_runs,
     projects,
     runs,
+    spec_versions,
     sweeps,
 )
 
 Values: TypeAlias = dict[str, Any]
 
-SWEEP_CHANGES = ("state", "reason", "ended_at")
+SWEEP_CHANGES = ("state", "reason", "ended_at", "spec", "version")
 RUN_CHANGES = (
     "name",
     "state",
     "state_reason",
     "attempt",
+    "outside",
+    "failed_on",
     "order",
     "order_reason",
     "objective",
@@ -69,6 +83,8 @@ ADD_PROJECT = insert(projects).from_select(
 )
 ADD_SWEEP = insert(sweeps).values(project_key=select(projects.c.key).where(*IN_PROJECT).scalar_subquery())
 SAVE_SWEEP = update(sweeps).where(sweeps.c.id == _bound("of_id"))
+ADD_VERSION = insert(spec_versions)
+ADD_PRIOR_RUNS = insert(prior_runs)
 ADD_RUN = (
     insert(runs)
     .values(project_key=select(sweeps.c.project_key).where(sweeps.c.id == _bound("of_sweep")).scalar_subquery())
@@ -105,6 +121,12 @@ class SqlTransaction:
 
     def save_sweep(self, sweep: Sweep) -> None:
         self._change(SAVE_SWEEP, _some(sweep, SWEEP_CHANGES) | {"of_id": sweep.id})
+
+    def add_version(self, version: SpecVersion) -> None:
+        self._write(ADD_VERSION, _values(version))
+
+    def add_prior_runs(self, prior_runs: Sequence[PriorRun]) -> None:
+        self._write_all(ADD_PRIOR_RUNS, [_values(run) for run in prior_runs])
 
     def add_run(self, run: Run) -> Run:
         values = _values(run)

@@ -22,9 +22,11 @@ from sweepyard.tracking.records import (
     Decision,
     Event,
     Outcome,
+    PriorRun,
     Row,
     Run,
     RunState,
+    SpecVersion,
     Sweep,
     SweepState,
 )
@@ -241,7 +243,14 @@ class StoreConformance:
 
     def test_run_round_trip(self, store: Store, begin: Begin, run: Run) -> None:
         new = a_run(
-            2, id="0a1b2c3d", params=PLAIN, reason=TEXT, detail=PLAIN, name="gentle-sweep-2", created_at=0.1
+            2,
+            id="0a1b2c3d",
+            params=PLAIN,
+            reason=TEXT,
+            detail=PLAIN,
+            name="gentle-sweep-2",
+            created_at=0.1,
+            spec_version=4,
         )
         with begin() as t:
             stored = t.add_run(new)
@@ -254,6 +263,8 @@ class StoreConformance:
             state=RunState.running,
             state_reason=TEXT,
             attempt=3,
+            outside=True,
+            failed_on=["box-1", "", "box-1"],
             order="kill",
             order_reason=TEXT,
             objective=-1e-300,
@@ -274,9 +285,55 @@ class StoreConformance:
             t.save_run(
                 replace(run, params={"x": 2}, reason="other", detail={"a": 1}, number=5, id="x", created_at=9.0)
             )
-            t.save_sweep(a_sweep(spec={}, seed=8, name="other"))
+            t.save_run(replace(run, spec_version=9))
+            t.save_sweep(a_sweep(seed=8, name="other"))
         assert store.run("sweep001", 1) == run
         assert store.sweep("sweep001") == a_sweep()
+
+    def test_a_spec_changes_with_its_version_only(self, store: Store, begin: Begin, run: Run) -> None:
+        with pytest.raises(IllegalTransition, match="higher version"), begin() as t:
+            t.save_sweep(a_sweep(spec=PLAIN))
+        edited = a_sweep(spec=PLAIN, version=2)
+        with begin() as t:
+            t.save_sweep(edited)
+        assert store.sweep("sweep001") == edited
+        with pytest.raises(IllegalTransition, match="higher version"), begin() as t:
+            t.save_sweep(a_sweep(version=1))
+
+    def test_version_round_trip(self, store: Store, begin: Begin, run: Run) -> None:
+        second = SpecVersion(sweep_id="sweep001", version=2, spec=PLAIN, text=TEXT, at=1_700_000_000.5)
+        first = replace(second, version=1, spec={}, text="")
+        with begin() as t:
+            t.add_version(second)
+            t.add_version(first)
+        assert store.versions("sweep001") == [first, second]
+        assert store.versions("nonesuch") == []
+        with pytest.raises(IllegalTransition), begin() as t:
+            t.add_version(second)
+
+    def test_prior_run_round_trip(self, store: Store, begin: Begin, run: Run) -> None:
+        def prior(n: int, **more: Any) -> PriorRun:
+            return PriorRun(sweep_id="sweep001", n=n, source=TEXT, params=PLAIN, **more)
+
+        known = [
+            prior(1, value=-1e-300, curve=[2.0, -1e-300]),
+            prior(2, value=None, failed=True, outside=True, note=TEXT),
+            prior(3, value=0.5),
+        ]
+        with begin() as t:
+            t.add_prior_runs(known)
+            t.add_prior_runs([])
+        assert store.prior_runs("sweep001") == known
+        assert store.prior_runs("sweep001", offset=1, limit=1) == known[1:2]
+        assert (store.count_prior_runs("sweep001"), store.count_prior_runs("nonesuch")) == (3, 0)
+        with pytest.raises(IllegalTransition), begin() as t:
+            t.add_prior_runs(known[:1])
+
+    def test_a_run_is_found_in_its_project(self, store: Store, begin: Begin, run: Run) -> None:
+        assert store.run_of_project("me", "digits", run.id) == run
+        assert store.run_of_project("me", "other", run.id) is None
+        assert store.run_of_project("you", "digits", run.id) is None
+        assert store.run_of_project("me", "digits", "nonesuch") is None
 
     @pytest.mark.parametrize("outcome", Outcome)
     def test_attempt_round_trip(self, store: Store, begin: Begin, run: Run, outcome: Outcome) -> None:

@@ -83,15 +83,18 @@ def test_every_state_is_reached_and_leads_to_an_end(
         assert reachable(table, state) & ended
 
 
-@pytest.mark.parametrize(("table", "start", "ended"), ENDED[1:])
-def test_an_ended_run_or_attempt_never_moves(
-    table: Table[StrEnum, StrEnum], start: StrEnum, ended: frozenset[StrEnum]
-) -> None:
-    assert {state for state, _ in table} == set(type(start)) - ended
+def test_an_ended_attempt_never_moves() -> None:
+    assert {state for state, _ in ATTEMPT_MOVES} == ATTEMPT_OPEN
 
 
-def test_an_ended_sweep_can_only_be_resumed() -> None:
-    assert {event for state, event in SWEEP_MOVES if state in SWEEP_ENDED} == {SweepEvent.resume}
+def test_an_ended_run_can_only_be_tried_again() -> None:
+    moves = {(state, event, new) for (state, event), new in RUN_MOVES.items() if state in RUN_ENDED}
+    assert moves == {(state, RunEvent.retry, RunState.pending) for state in RUN_ENDED}
+
+
+def test_an_ended_sweep_can_only_be_resumed_or_reopened_for_retries() -> None:
+    moves = {(event, new) for (state, event), new in SWEEP_MOVES.items() if state in SWEEP_ENDED}
+    assert moves == {(SweepEvent.resume, SweepState.running), (SweepEvent.reopen, SweepState.finishing)}
 
 
 def test_runs_that_count_have_ended() -> None:
@@ -105,4 +108,4 @@ def test_every_outcome_is_a_state_that_a_running_run_can_take() -> None:
 
 def test_a_table_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        lifecycle.RUN_MOVES[RunState.finished, RunEvent.retry] = RunState.pending
+        lifecycle.RUN_MOVES[RunState.finished, RunEvent.start] = RunState.running

@@ -27,8 +27,10 @@ from sweepyard.tracking.records import (
     AttemptState,
     Decision,
     Outcome,
+    PriorRun,
     Run,
     RunState,
+    SpecVersion,
     Sweep,
     SweepState,
 )
@@ -117,6 +119,10 @@ def test_words_are_checked(database: Database, full: None, change: str, allowed:
     "change",
     [
         "UPDATE sweeps SET spec = '[]'",
+        "UPDATE sweeps SET version = 0",
+        "UPDATE spec_versions SET spec = '[]'",
+        "UPDATE prior_runs SET params = '[]'",
+        "UPDATE prior_runs SET value = 2",
         "UPDATE runs SET params = '[]'",
         "UPDATE runs SET number = 0",
         "UPDATE runs SET number = NULL",
@@ -138,6 +144,8 @@ def full(store: SqlStore) -> None:
     """A row in each table."""
     with store.transaction(store.take_over()) as t:
         t.add_sweep(SWEEP)
+        t.add_version(SpecVersion(sweep_id=SWEEP.id, version=1, spec={}, text="", at=0.0))
+        t.add_prior_runs([PriorRun(sweep_id=SWEEP.id, n=1, source="", params={}, value=1.0)])
         run = t.add_run(RUN)
         t.add_attempt(Attempt(run_key=run.key, n=1))
         t.add_points(run.key, 1, [(1, 0.5)])

@@ -22,6 +22,7 @@ DIALECTS = {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
         "integer": "INTEGER",
         "real": "REAL",
+        "flag": "INTEGER",
         "strict": "STRICT",
         "clustered": "STRICT, WITHOUT ROWID",
     },
@@ -30,6 +31,7 @@ DIALECTS = {
         "id": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         "integer": "BIGINT",
         "real": "DOUBLE PRECISION",
+        "flag": "BOOLEAN",
         "strict": "",
         "clustered": "",
     },
@@ -40,19 +42,19 @@ SWEEP_MOVES = {
     "running": ["paused", "finishing", "cancelled"],
     "paused": ["running", "finishing", "cancelled"],
     "finishing": ["running", "finished", "cancelled"],
-    "finished": ["running"],
-    "cancelled": ["running"],
+    "finished": ["running", "finishing"],
+    "cancelled": ["running", "finishing"],
 }
 
 RUN_MOVES = {
     "pending": ["running", "crashed", "killed"],
     "running": ["pending", "finished", "stopped", "failed", "crashed", "killed", "preempted"],
     "preempted": ["pending"],
-    "finished": [],
-    "stopped": [],
-    "failed": [],
-    "crashed": [],
-    "killed": [],
+    "finished": ["pending"],
+    "stopped": ["pending"],
+    "failed": ["pending"],
+    "crashed": ["pending"],
+    "killed": ["pending"],
 }
 
 ATTEMPT_MOVES = {
@@ -62,6 +64,10 @@ ATTEMPT_MOVES = {
     "lost": [],
     "superseded": [],
 }
+
+IMMUTABLE = (("runs", "params"), ("spec_versions", "spec"), ("prior_runs", "params"), ("prior_runs", "value"))
+
+OTHER_SPEC = "OLD.spec <> NEW.spec AND NEW.version <= OLD.version"
 
 FINITE = "BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
 
@@ -87,9 +93,32 @@ CREATE TABLE sweeps (
     seed        {integer} NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ({sweep_states})),
     reason      TEXT NOT NULL,
+    version     {integer} NOT NULL CHECK (version >= 1),
     created_at  {real} NOT NULL,
     ended_at    {real},
     spec        TEXT NOT NULL
+) {strict};
+
+CREATE TABLE spec_versions (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (id),
+    version  {integer} NOT NULL CHECK (version >= 1),
+    text     TEXT NOT NULL,
+    at       {real} NOT NULL,
+    spec     TEXT NOT NULL,
+    PRIMARY KEY (sweep_id, version)
+) {strict};
+
+CREATE TABLE prior_runs (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (id),
+    n        {integer} NOT NULL CHECK (n >= 1),
+    source   TEXT NOT NULL,
+    value    {real} CHECK (value {finite}),
+    failed   {flag} NOT NULL,
+    outside  {flag} NOT NULL,
+    note     TEXT NOT NULL,
+    params   TEXT NOT NULL,
+    curve    TEXT NOT NULL,
+    PRIMARY KEY (sweep_id, n)
 ) {strict};
 
 -- A run without a sweep has neither sweep_id nor number.
@@ -102,6 +131,9 @@ CREATE TABLE runs (
     name         TEXT NOT NULL,
     state        TEXT NOT NULL CHECK (state IN ({run_states})),
     state_reason TEXT NOT NULL,
+    spec_version {integer} NOT NULL CHECK (spec_version >= 1),
+    outside      {flag} NOT NULL,
+    failed_on    TEXT NOT NULL,
     attempt      {integer} NOT NULL CHECK (attempt >= 1),
     "order"      TEXT CHECK ("order" IN ('stop', 'kill')),
     order_reason TEXT NOT NULL,
@@ -244,8 +276,9 @@ def upgrade() -> None:
         op.execute(REFUSE)
     for table, moves in {"sweeps": SWEEP_MOVES, "runs": RUN_MOVES, "attempts": ATTEMPT_MOVES}.items():
         _guard(dialect, table, "state", _not_among(moves), f"illegal move of {table}.state")
-    for table, column in (("sweeps", "spec"), ("runs", "params")):
+    for table, column in IMMUTABLE:
         _guard(dialect, table, column, f"OLD.{column} <> NEW.{column}", f"{table}.{column} never changes")
+    _guard(dialect, "sweeps", "spec", OTHER_SPEC, "another spec needs a higher version")
     op.execute(text("INSERT INTO meta (id, instance_id, epoch) VALUES (1, :name, 0)").bindparams(name=_new_id()))
 
 
