@@ -6,9 +6,8 @@ import pytest
 
 from sweepyard.errors import SpecError
 from sweepyard.plain import to_plain
-from sweepyard.search import learning
-from sweepyard.search.bayes import BayesSearcher
-from sweepyard.search.gp import fit
+from sweepyard.search.bayes import BayesSearcher, learning
+from sweepyard.search.bayes.gp import fit
 from sweepyard.search.points import key_of
 from sweepyard.search.port import Observation
 from sweepyard.search.random import RandomSearcher

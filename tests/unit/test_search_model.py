@@ -8,11 +8,11 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from sweepyard.search.acquisition import LogEI, Maximiser, log_improvement
+from sweepyard.search.bayes.acquisition import LogEI, Maximiser, log_improvement
+from sweepyard.search.bayes.gp import Objective, Posterior, fit
+from sweepyard.search.bayes.warping import make_warp
 from sweepyard.search.encoding import Encoding
-from sweepyard.search.gp import Objective, Posterior, fit
 from sweepyard.search.space import Space
-from sweepyard.search.warping import make_warp
 
 MIXED = Space.from_spec(
     {

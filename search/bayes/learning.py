@@ -9,9 +9,9 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from sweepyard.search.bayes.gp import Fit, fit
+from sweepyard.search.bayes.warping import make_warp
 from sweepyard.search.encoding import Array, Mask
-from sweepyard.search.gp import Fit, fit
-from sweepyard.search.warping import make_warp
 
 _MODEL_RUNS = 300
 """The most runs that the model sees: the time of a fit grows with the cube of their number."""

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr, ndtr
 from scipy.stats import qmc
 
+from sweepyard.search.bayes.gp import Posterior
 from sweepyard.search.encoding import Array, Encoding
-from sweepyard.search.gp import Posterior
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _STARTS = 512

@@ -3,8 +3,6 @@
 `encoding` makes rows of points, `warping` makes the losses fit for a model, `gp` is the model, `learning` decides
 what it is fitted to and when, `acquisition` looks for the best row. This module puts them together and says why a
 point was chosen.
-
-Importing it takes a while (scipy): the registry does it only when a sweep needs it.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from scipy.stats import qmc
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sweepyard.plain import Params
-from sweepyard.search.acquisition import LogEI, Maximiser
+from sweepyard.search.bayes.acquisition import LogEI, Maximiser
+from sweepyard.search.bayes.gp import Posterior
+from sweepyard.search.bayes.learning import Data, Learner
+from sweepyard.search.bayes.warping import Warp, make_warp
 from sweepyard.search.encoding import Array, Encoding
-from sweepyard.search.gp import Posterior
-from sweepyard.search.learning import Data, Learner
 from sweepyard.search.points import Visited, fresh_points
 from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
-from sweepyard.search.warping import Warp, make_warp
 from sweepyard.tracking.records import Objective
 
 _SCORED_MIN = 3
