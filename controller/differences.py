@@ -10,7 +10,7 @@ from typing import Any
 
 from sweepyard.controller.specreader import leaves_of
 
-BEYOND = ("seed", "order", "constraints", "initial_points")
+BEYOND = ("seed", "order", "constraints", "initial_points", "zip", "repeat", "budget", "retry", "run_name")
 """Top-level keys that W&B's schema lacks. W&B warns of them and goes on."""
 
 

@@ -111,10 +111,10 @@ def _take_points(ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now
         value = finite(row.data.get(objective.name))
         if value is None:
             continue
-        curve.append(value)
-        points.append((len(curve), value))
-        best = value if run.objective is None or objective.better(value, run.objective) else run.objective
-        run = replace(run, objective=best, steps=len(curve))
+        summed = objective.summed(run.objective, value, len(curve) + 1)
+        curve.append(value if objective.summary is None else summed)
+        points.append((len(curve), curve[-1]))
+        run = replace(run, objective=summed, steps=len(curve))
         run = _judge(ledger, tx, run, now)
     if points:
         tx.add_points(run.key, run.attempt, points)

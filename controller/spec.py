@@ -37,8 +37,7 @@ class Spec:
 
     @property
     def objective(self) -> Objective | None:
-        metric = self.data.get("metric")
-        return Objective(name=metric["name"], goal=metric["goal"]) if metric else None
+        return Objective.of(self.data)
 
     @property
     def seed(self) -> int | None:

@@ -16,6 +16,8 @@ from sweepyard.controller.spelling import show, suggest
 from sweepyard.controller.yamlfile import number
 from sweepyard.search.registry import METHODS
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
 
 class Misplaced(ValueError):
     """A sentence about one key of a part, for checks that look at several."""
@@ -102,6 +104,15 @@ def as_label(value: Any) -> str:
     return text
 
 
+def as_name(value: Any) -> str:
+    """The name of a parameter."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(
+            "a parameter's name begins with a letter or _ and goes on with letters, digits, '_', '.' and '-'"
+        )
+    return value
+
+
 def as_metric_name(value: Any) -> str:
     text = as_text(value)
     if text != text.strip():
@@ -136,6 +147,32 @@ def as_texts(value: Any) -> list[str]:
         if not isinstance(item, str) or not item.strip():
             raise ValueError(f"each must be an expression in text, such as 'a * b <= 64', not {show(item)}")
     return texts
+
+
+def as_zips(value: Any) -> list[list[str]]:
+    """Names that go together, or a list of such lists."""
+    groups = [value] if all(isinstance(item, str) for item in as_list(value)) else value
+    for group in groups:
+        if not isinstance(group, list) or not all(isinstance(name, str) for name in group):
+            raise ValueError(f"needs names of parameters, such as [width, lr], not {show(group)}")
+        if len(group) < 2:
+            raise ValueError("needs at least two parameters that move together")
+    names = [name for group in groups for name in group]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is in it twice")
+    return groups
+
+
+def as_choices(*choices: str) -> Callable[[Any], list[str]]:
+    """A reader of lists of `choices`; an empty one is allowed."""
+    read = one_of(*choices)
+
+    def check(value: Any) -> list[str]:
+        if not isinstance(value, list):
+            raise ValueError(f"needs a list of {', '.join(choices)}, not {show(value)}")
+        return list(dict.fromkeys(map(read, value)))
+
+    return check
 
 
 def as_points(value: Any) -> list[dict[str, Any]]:

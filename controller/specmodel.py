@@ -7,11 +7,10 @@ sentence what is wrong; `controller.specfields` has those of single values.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from sweepyard.controller.specfields import (
     Count,
@@ -22,24 +21,27 @@ from sweepyard.controller.specfields import (
     Text,
     Whole,
     as_argv,
+    as_choices,
     as_flag,
     as_list,
     as_method,
     as_metric_name,
+    as_name,
     as_number,
     as_points,
     as_texts,
     as_weights,
     as_whole,
+    as_zips,
     at_least,
     between,
     one_of,
 )
 from sweepyard.search.space import Order
+from sweepyard.tracking.records import Middle, Summary
 
 IMPUTE = ("best", "worst", "latest")
 GRID_KINDS = ("constant", "categorical", "int_uniform", "q_uniform")
-PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class Part(BaseModel):
@@ -53,7 +55,7 @@ class Part(BaseModel):
 
 
 class SweepFile(Part):
-    """The top level. `metric`, `early_terminate` and `parameters` are checked by their own models."""
+    """The top level. What is `Any` here is checked by a model of its own."""
 
     name: Label | None = None
     description: Text | None = None
@@ -65,21 +67,61 @@ class SweepFile(Part):
     early_terminate: Any = None
     order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
     constraints: Annotated[list[str], PlainValidator(as_texts)] | None = None
+    zip: Annotated[list[list[str]], PlainValidator(as_zips)] | None = None
     initial_points: Annotated[list[dict[str, Any]], PlainValidator(as_points)] | None = None
     run_cap: Count | None = None
+    repeat: Any = None
+    budget: Any = None
+    retry: Any = None
     seed: Annotated[int, PlainValidator(at_least(0, as_whole))] | None = None
+    run_name: Text | None = None
     program: Text | None = None
     command: Annotated[list[str], PlainValidator(as_argv)] | None = None
 
 
 class Metric(Part):
-    """The objective. `impute`, `impute_while_running`: what W&B's Bayesian search takes for a missing value."""
+    """The objective. `summary`: what a run's values are summed up to; without it see `records.Objective`.
+
+    `impute`, `impute_while_running`: what W&B's Bayesian search takes for a missing value.
+    """
 
     name: Annotated[str, PlainValidator(as_metric_name)]
     goal: Annotated[str, PlainValidator(one_of("minimize", "maximize"))] = "minimize"
     target: Number | None = None
+    summary: Annotated[str, PlainValidator(one_of(*get_args(Summary)))] | None = None
     impute: Annotated[str, PlainValidator(one_of(*IMPUTE))] | None = None
     impute_while_running: Annotated[str, PlainValidator(one_of(*IMPUTE, "false"))] | None = None
+
+
+class Repeat(Part):
+    """How often each point is tried. `seed`: the key of a run's params that holds its seed."""
+
+    times: Annotated[int, PlainValidator(between(1, 1000, as_whole))]
+    objective: Annotated[str, PlainValidator(one_of(*get_args(Middle)))] = "mean"
+    seed: Annotated[str, PlainValidator(as_name)] = "seed"
+
+
+class Budget(Part):
+    """What a sweep may cost at most; then it takes no new runs. `runs`: `run_cap` under another name."""
+
+    runs: Count | None = None
+    hours: Positive | None = None
+    failures: Count | None = None
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Budget:
+        if self.runs is self.hours is self.failures is None:
+            raise ValueError("limits nothing: give runs, hours or failures")
+        return self
+
+
+class Retry(Part):
+    """How often, and after which ends, a run is tried again by itself."""
+
+    max: Annotated[int, PlainValidator(between(0, 100, as_whole))] = 1
+    on: Annotated[list[str], PlainValidator(as_choices("crashed", "preempted", "failed"))] = Field(
+        default_factory=lambda: ["crashed", "preempted"]
+    )
 
 
 class Hyperband(Part):

@@ -14,11 +14,11 @@ from pydantic_core import ErrorDetails
 
 from sweepyard.controller.macros import macro_mistakes
 from sweepyard.controller.spacecheck import check_space
-from sweepyard.controller.specfields import Misplaced
+from sweepyard.controller.specfields import Misplaced, as_name
 from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
     GRID_KINDS,
-    PARAMETER_NAME,
+    Budget,
     Condition,
     Derived,
     Exponents,
@@ -26,6 +26,8 @@ from sweepyard.controller.specmodel import (
     Hyperband,
     Metric,
     Part,
+    Repeat,
+    Retry,
     SweepFile,
     Uniform,
 )
@@ -83,15 +85,27 @@ class Reader:
         given = {key: value for key, value in raw.items() if value is not None or key in ("method", "parameters")}
         self._check_unsupported(given)
         top = self._part(SweepFile, {key: given[key] for key in given if key not in _SET_ASIDE}, ())
-        parts = {key: self._part(model, given[key], (key,)) for key, model in _PARTS.items() if key in given}
+        parts = {
+            key: self._part(model, _long(key, given[key]), (key,)) for key, model in _PARTS.items() if key in given
+        }
         parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
         self._check_together(given, parameters)
         self._check_command(given, parameters)
         data = top.plain() if top else {}
         data |= {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        if parts.get("budget"):
+            self._one_cap(data)
         if not self.problems:
             self._check_space(data)
         return data
+
+    def _one_cap(self, data: dict[str, Any]) -> None:
+        """Make `budget.runs` the `run_cap` that it is."""
+        runs = data["budget"].pop("runs", None)
+        if not data["budget"]:
+            del data["budget"]
+        if runs is not None and data.setdefault("run_cap", runs) != runs:
+            self._wrong(("budget", "runs"), f"run_cap says the same, and says {data['run_cap']}: keep one of them")
 
     def _check_space(self, data: dict[str, Any]) -> None:
         """What only the space as a whole tells."""
@@ -126,9 +140,10 @@ class Reader:
         return {name: self._parameter(name, raw[name], (*path, name)) for name in raw}
 
     def _parameter(self, name: str, raw: Any, path: NodePath) -> dict[str, Any]:
-        if not PARAMETER_NAME.fullmatch(name):
-            rule = "begins with a letter or _ and goes on with letters, digits, '_', '.' and '-'"
-            self._wrong(path, f"a parameter's name {rule}", key=True)
+        try:
+            as_name(name)
+        except ValueError as error:
+            self._wrong(path, str(error), key=True)
         if not isinstance(raw, dict):
             key = "values" if isinstance(raw, list) else "value"
             self._wrong(path, f"must say what to try, not just {show(raw)}: write {key}: in front of it")
@@ -233,10 +248,20 @@ class Reader:
             self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
         if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
             self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
+        self._check_repeat(given, parameters)
         if method == "grid":
             for path, leaf in leaves:
                 if leaf["distribution"] not in GRID_KINDS:
                     self._wrong(path, _GRID_REFUSAL.format(leaf["distribution"]), key=True)
+
+    def _check_repeat(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
+        if "repeat" not in given:
+            return
+        seed = _long("repeat", given["repeat"]).get("seed", "seed")
+        if isinstance(seed, str) and seed in parameters:
+            self._wrong(
+                ("repeat",), f"each run finds its seed as {seed}, which is a parameter: name another key as seed"
+            )
 
     def _check_command(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
         command = given.get("command")
@@ -260,12 +285,24 @@ class Reader:
         self.problems.append(problem)
 
 
-_PARTS: dict[str, type[Part]] = {"metric": Metric, "early_terminate": Hyperband}
+_PARTS: dict[str, type[Part]] = {
+    "metric": Metric,
+    "early_terminate": Hyperband,
+    "repeat": Repeat,
+    "budget": Budget,
+    "retry": Retry,
+}
+_SHORT = {"repeat": "times"}
+"""Parts that may be written as the value of one of their keys."""
 _SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
 _GRID_REFUSAL = (
     "{} has no list of points that a grid could cover"
     f" (allowed: {', '.join(GRID_KINDS)}): give values, int_uniform or q_uniform, or choose another method"
 )
+
+
+def _long(key: str, raw: Any) -> Any:
+    return {_SHORT[key]: raw} if key in _SHORT and not isinstance(raw, dict) else raw
 
 
 def leaves_of(parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -54,7 +54,12 @@ class Distribution(Axis, Protocol):
 
 
 def canonical(value: Any) -> Any:
-    """A hashable that is equal for equal values: 1 and 1.0 are, 1 and True are not, nor [1] and [1.0]."""
+    """A hashable that is equal for equal values: 1 and 1.0 are, 1 and True are not, nor [1] and [1.0].
+
+    A tuple holds the values of parameters that move together: it is equal if each of them is.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(canonical, value))
     if isinstance(value, str) or finite(value) is not None:
         return value
     return (json.dumps(value, sort_keys=True, default=repr),)

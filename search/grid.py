@@ -111,7 +111,7 @@ def _axes(space: Space) -> list[Axis]:
 
 def _axis(parameter: Parameter) -> Axis | None:
     distribution = parameter.distribution
-    if parameter.kind in ("constant", "categorical", "int_uniform"):
+    if parameter.kind in ("constant", "categorical", "zipped", "int_uniform"):
         return distribution
     if isinstance(distribution, Quantised) and isinstance(distribution.base, Uniform):
         base = distribution.base

@@ -14,7 +14,7 @@ from sweepyard.search.operators import ExpressionError
 from sweepyard.search.outline import range_of
 from sweepyard.search.port import Suggestion
 from sweepyard.search.rules import INACTIVE, Missing
-from sweepyard.search.space import Space, at, put
+from sweepyard.search.space import Parameter, Space, at, put
 
 _CLOSE = 1e-9
 
@@ -34,8 +34,7 @@ def locate(space: Space, given: Mapping[str, Any]) -> list[Any]:
     ]
     values, named = [], set[str]()
     for parameter in space.parameters:
-        value = at(given, parameter.path)
-        value = given.get(parameter.name, INACTIVE) if value is INACTIVE else value
+        value = _said(parameter, given)
         if value is INACTIVE:
             values.append(parameter.distribution.ppf(0.5) if parameter.distribution.size() == 1 else INACTIVE)
             continue
@@ -50,6 +49,12 @@ def locate(space: Space, given: Mapping[str, Any]) -> list[Any]:
     if problems:
         raise SpecError(problems, source="point")
     return space.settle(values)
+
+
+def _said(parameter: Parameter, given: Mapping[str, Any]) -> Any:
+    """The value that `given` names for a parameter, nested or by its dotted name."""
+    nested = ((at(given, path), name) for path, name in zip(parameter.paths, parameter.names, strict=True))
+    return parameter.value_of([given.get(name, INACTIVE) if item is INACTIVE else item for item, name in nested])
 
 
 def wished(spec: Mapping[str, Any], given: Mapping[str, Any], *, outside: bool) -> Suggestion:
@@ -70,7 +75,8 @@ def wished(spec: Mapping[str, Any], given: Mapping[str, Any], *, outside: bool) 
 def _nested(space: Space, given: Mapping[str, Any]) -> Params:
     """What `given` says, a dotted name that a parameter of the space has where that parameter belongs."""
     params: Params = {}
-    dotted = {each.name: each.path for each in space.parameters if len(each.path) > 1 and each.name in given}
+    paths = [path for each in space.parameters for path in each.paths]
+    dotted = {name: path for path in paths if len(path) > 1 and (name := ".".join(path)) in given}
     for name, value in given.items():
         if name not in dotted:
             params[name] = deepcopy(value)
@@ -118,7 +124,7 @@ def _unruly(space: Space, values: list[Any], named: set[str]) -> Iterator[Proble
 
 def _strange(space: Space, given: Mapping[str, Any]) -> list[str]:
     """Names that are neither a parameter nor a group."""
-    known = {each.name for each in space.parameters}
+    known = {name for each in space.parameters for name in each.names}
     groups = {name[:i] for name in known for i, letter in enumerate(name) if letter == "."}
     return list(_unknown(given, "", known, groups))
 

@@ -49,7 +49,7 @@ def outline(space: Space) -> list[Line]:
             kind=each.kind,
             range=range_of(each),
             count=each.distribution.size(),
-            when=when.get(each.name, ""),
+            when=when.get(each.names[0], ""),
         )
         for each in space.parameters
     ]

@@ -40,11 +40,13 @@ class Entry:
     """A name that expressions may use: that of a parameter, or with an `expression` of a derived value.
 
     `when`: where the sweep file has each of its conditions (its own and those of its groups), and what it says.
+    `place`: of a parameter, which of the flat values holds its own, and as which item if several move together.
     """
 
     path: Path
     when: Mapping[str, str] = field(default_factory=dict)
     expression: str | None = None
+    place: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -57,13 +59,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One entry, read. `index`: the place of a parameter's value among the flat values."""
+    """One entry, read."""
 
     path: Path
     name: str
     when: tuple[Expression, ...]
-    index: int
+    place: tuple[int, int] | None
     expression: Expression | None
+
+    def value(self, values: Sequence[Any], known: Mapping[str, Any]) -> Any:
+        """What it is at a point with these flat values, where others are `known`."""
+        if self.expression is not None:
+            return self.expression.value(known)
+        index, item = self.place or (0, 0)
+        value = values[index]
+        return value[item] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Rules:
 
     @classmethod
     def of(cls, entries: Sequence[Entry], constraints: Sequence[str]) -> Rules:
-        """The rules of a space, whose flat values are those of the entries that are not derived, in their order.
+        """The rules of a space.
 
         Raises:
             SpecError: expressions that cannot be read, that use unknown names, or that depend on themselves.
@@ -97,7 +107,7 @@ class Rules:
             try:
                 if not all(condition.holds(known) for condition in step.when):
                     continue
-                value = values[step.index] if step.expression is None else step.expression.value(known)
+                value = step.value(values, known)
             except Undefined:
                 continue
             if value is INACTIVE:
@@ -119,8 +129,8 @@ class Rules:
         settled: list[Any] = [INACTIVE] * len(values)
         known = self.known(values)
         for step in self.steps:
-            if step.expression is None and step.name in known:
-                settled[step.index] = values[step.index]
+            if step.place is not None and step.name in known:
+                settled[step.place[0]] = values[step.place[0]]
         return settled
 
     def derived(self, values: Sequence[Any]) -> Iterator[tuple[Path, Any]]:
@@ -158,13 +168,10 @@ class _Builder:
         return Rules(tuple(ordered), tuple(each for each in read if each), is_trivial=False)
 
     def _steps(self) -> Iterator[_Step]:
-        index = 0
         for entry in self._entries:
             when = [self._read(text, where) for where, text in entry.when.items()]
-            derived = entry.expression is not None
             expression = self._read(entry.expression, f"{entry.where}.expression") if entry.expression else None
-            yield _Step(entry.path, entry.name, tuple(each for each in when if each), index, expression)
-            index += not derived
+            yield _Step(entry.path, entry.name, tuple(each for each in when if each), entry.place, expression)
 
     def _read(self, text: str, where: str) -> Expression | None:
         try:

@@ -12,30 +12,54 @@ from numpy.typing import NDArray
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.plain import Params
-from sweepyard.search.distributions import Distribution, infer_distribution, make_distribution
+from sweepyard.search.distributions import Categorical, Distribution, infer_distribution, make_distribution
 from sweepyard.search.operators import ExpressionError
 from sweepyard.search.rules import INACTIVE, Entry, Missing, Path, Rules
+from sweepyard.search.zipped import Unit, together
 
 Order: TypeAlias = Literal["sorted", "listed", "random"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter. `path`: its name, after the names of the groups that it is in. `kind`: its `distribution`."""
+    """One parameter. `path`: its name, after the names of the groups that it is in. `kind`: its `distribution`.
+
+    `zipped`: the paths of all that move together (`zip`), `path` among them; they are one parameter, of the kind
+    `zipped`, whose values are tuples of an item for each.
+    """
 
     path: Path
     kind: str
     distribution: Distribution
+    zipped: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.zipped or (self.path,)
+
+    @property
+    def names(self) -> list[str]:
+        """The dotted paths."""
+        return [".".join(path) for path in self.paths]
 
     @property
     def name(self) -> str:
-        """Its dotted path."""
-        return ".".join(self.path)
+        """Its dotted path; of those that move together all of them."""
+        return ", ".join(self.names)
 
     @property
     def where(self) -> str:
         """Where the sweep file has it."""
         return ".".join(("parameters", *self.path))
+
+    def value_of(self, items: Sequence[Any]) -> Any:
+        """The value that has these items, one for each path; `INACTIVE` if one of them is."""
+        if not self.zipped:
+            return items[0]
+        return INACTIVE if any(item is INACTIVE for item in items) else tuple(items)
+
+    def items_of(self, value: Any) -> Sequence[Any]:
+        return value if self.zipped else (value,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +83,39 @@ class Space:
         Raises:
             SpecError: some parameters make no distribution, or some expressions no rule; all are named.
         """
-        constraints, order = spec.get("constraints", ()), spec.get("order", "sorted")
-        return cls.from_spec(spec["parameters"], constraints=constraints, order=order)
+        return cls.from_spec(
+            spec["parameters"],
+            constraints=spec.get("constraints", ()),
+            order=spec.get("order", "sorted"),
+            zipped=spec.get("zip", ()),
+        )
 
     @classmethod
     def from_spec(
-        cls, parameters: Mapping[str, Any], *, constraints: Sequence[str] = (), order: Order = "sorted"
+        cls,
+        parameters: Mapping[str, Any],
+        *,
+        constraints: Sequence[str] = (),
+        order: Order = "sorted",
+        zipped: Sequence[Sequence[str]] = (),
     ) -> Space:
         """As `of`, from the `parameters` alone."""
-        found: list[Parameter] = []
-        problems: list[Problem] = []
         leaves = list(_leaves(parameters, Entry(())))
         if order != "listed":
             leaves.sort(key=lambda item: item[0].path)
-        for entry, leaf in leaves:
-            if entry.expression is not None:
-                continue
+        found: list[Parameter] = []
+        problems: list[Problem] = []
+        for unit in together([leaf for leaf in leaves if leaf[0].expression is None], zipped):
             try:
-                found.append(Parameter(entry.path, infer_distribution(leaf), make_distribution(leaf)))
+                found.append(_parameter(unit))
             except ValueError as error:
-                problems.append(Problem(path=".".join(("parameters", *entry.path)), message=str(error)))
+                where = ".".join(("parameters", *unit[0][0].path))
+                problems.append(Problem(path=where if len(unit) == 1 else "zip", message=str(error)))
         if problems:
             raise SpecError(problems)
-        return cls(tuple(found), order, Rules.of([entry for entry, _ in leaves], constraints))
+        places = {path: (i, j) for i, each in enumerate(found) for j, path in enumerate(each.paths)}
+        entries = [replace(entry, place=places.get(entry.path)) for entry, _ in leaves]
+        return cls(tuple(found), order, Rules.of(entries, constraints))
 
     def size(self) -> int | None:
         """How many points there are if every combination is one; None if they cannot be counted.
@@ -125,7 +159,8 @@ class Space:
         params: Params = {}
         for parameter, value in zip(self.parameters, values, strict=True):
             if value is not INACTIVE:
-                put(params, parameter.path, value)
+                for path, item in zip(parameter.paths, parameter.items_of(value), strict=True):
+                    put(params, path, item)
         if not self.rules.is_trivial:
             for path, value in self.rules.derived(values):
                 put(params, path, value)
@@ -133,7 +168,7 @@ class Space:
 
     def flatten(self, params: Mapping[str, Any]) -> list[Any] | None:
         """The flat values of a point; None if it lacks an active parameter. Other names do not count."""
-        values = [at(params, parameter.path) for parameter in self.parameters]
+        values = [each.value_of([at(params, path) for path in each.paths]) for each in self.parameters]
         try:
             values = values if self.rules.is_trivial else self.rules.settle(values)
         except (ExpressionError, Missing):
@@ -150,6 +185,20 @@ def _leaves(parameters: Mapping[str, Any], above: Entry) -> Iterator[tuple[Entry
             yield from _leaves(leaf["parameters"], entry)
         else:
             yield entry, {key: value for key, value in leaf.items() if key != "when"}
+
+
+def _parameter(unit: Unit) -> Parameter:
+    """One parameter of the leaves of a unit. Raises `ValueError` with a sentence."""
+    (entry, leaf), *others = unit
+    if not others:
+        return Parameter(entry.path, infer_distribution(leaf), make_distribution(leaf))
+    columns = [leaf["values"] for _, leaf in unit]
+    return Parameter(
+        entry.path,
+        "zipped",
+        Categorical.of(list(zip(*columns, strict=True))),
+        tuple(entry.path for entry, _ in unit),
+    )
 
 
 def put(params: Params, path: Path, value: Any) -> None:

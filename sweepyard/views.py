@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweepyard.tracking.records import AttemptState, Goal, Order, Outcome, RunState, SweepState
+from sweepyard.tracking.records import AttemptState, Goal, Order, Outcome, RunState, Summary, SweepState
 
 
 class View(BaseModel):
@@ -23,6 +23,7 @@ class MetricView(View):
     name: str
     goal: Goal
     target: float | None = Field(None, description="The sweep finishes when a run reaches it.")
+    summary: Summary | None = Field(None, description="What a run's values are summed up to; null: the best one.")
 
 
 class RunView(View):
@@ -40,7 +41,7 @@ class RunView(View):
     reason: str = Field(description="Why this point was proposed.")
     config: dict[str, Any] = Field(description="What the user's code added.")
     summary: dict[str, Any] = Field(description="The last value of everything logged.")
-    objective: float | None = Field(description="The best value of the sweep's metric in the present attempt.")
+    objective: float | None = Field(description="The sweep's metric, summed up as its `summary` says.")
     steps: int = Field(description="How many finite values of the sweep's metric the present attempt has.")
     lines: int = Field(description="Rows in its history, over all attempts.")
     created_at: float

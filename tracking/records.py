@@ -5,6 +5,7 @@ Times are seconds since 1970-01-01 UTC (`_at`). Text that explains (`reason`) is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
@@ -12,6 +13,9 @@ from typing import Any, Literal, TypeAlias
 from sweepyard.plain import Params
 
 Goal: TypeAlias = Literal["minimize", "maximize"]
+Summary: TypeAlias = Literal["last", "min", "max", "best", "mean"]
+Middle: TypeAlias = Literal["mean", "median", "worst"]
+"""What several runs of one point are summed up to."""
 Order: TypeAlias = Literal["stop", "kill"]
 """What the controller wants of a running run: `stop` ends it early, `kill` ends it now."""
 
@@ -63,14 +67,38 @@ ATTEMPT_OPEN = frozenset({AttemptState.offered, AttemptState.running})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """The metric that a sweep optimises. Larger is better only if `goal` is `maximize`."""
+    """The metric that a sweep optimises. Larger is better only if `goal` is `maximize`.
+
+    `summary`: what the values of a run are summed up to, everywhere the same: its objective, what searchers learn
+    and what early termination judges. None: the best value, and early termination judges each as its rule says.
+    """
 
     name: str
     goal: Goal = "minimize"
+    summary: Summary | None = None
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Objective | None:
+        """That of a sweep file in normal form, None if it has none."""
+        metric = spec.get("metric")
+        return cls(name=metric["name"], goal=metric["goal"], summary=metric.get("summary")) if metric else None
 
     def better(self, a: float, b: float) -> bool:
         """Whether `a` beats `b`."""
         return a > b if self.goal == "maximize" else a < b
+
+    def summed(self, before: float | None, value: float, k: int) -> float:
+        """The summary of a run's first `k` values: `value` is the last of them, `before` sums up the others."""
+        if before is None or self.summary == "last":
+            return value
+        match self.summary:
+            case "min":
+                return min(before, value)
+            case "max":
+                return max(before, value)
+            case "mean":
+                return before + (value - before) / k
+        return value if self.better(value, before) else before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +120,7 @@ class Sweep:
     @property
     def objective(self) -> Objective | None:
         """The sweep's metric, None if it has none."""
-        metric = self.spec.get("metric")
-        return Objective(name=metric["name"], goal=metric["goal"]) if metric else None
+        return Objective.of(self.spec)
 
     @property
     def run_cap(self) -> int | None:
@@ -137,11 +164,11 @@ class Run:
     """One parameter point, executed in one or more attempts.
 
     `key` is the store's own row number, never shown. `params` is what was proposed and never changes;
-    `config` is what the user's code added. `objective` is the best finite value of the sweep's metric
-    in the present attempt, `steps` how many finite values of it there are. `spec_version`: the sweep's when the
-    point was proposed; `outside`: it is no point of the space as that is now. `failed_on`: the agent of each
-    attempt that was lost or failed, since the run was proposed or a person last asked to try it again ("" where
-    none is known).
+    `config` is what the user's code added. `objective` sums up the finite values of the sweep's metric
+    in the present attempt (`Objective.summary`), `steps` is how many there are. `spec_version`: the sweep's
+    when the point was proposed; `outside`: it is no point of the space as that is now. `failed_on`: the agent
+    of each attempt that was lost or failed, since the run was proposed or a person last asked to try it again
+    ("" where none is known).
     """
 
     id: str
