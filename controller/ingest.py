@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireRow
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.metricname import trouble
 from sweepyard.plain import finite
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import AttemptState, Decision, Row, Run, RunState
@@ -50,6 +51,7 @@ def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Repl
                 tail=body.tail,
             )
             run = moves.end(ledger, tx, run, ending, now)
+            _say_what_is_missing(ledger, tx, run, now)
     return Reply(report.seq, standing_order(run))
 
 
@@ -87,6 +89,17 @@ def _take_rows(ledger: Ledger, tx: Transaction, run: Run, body: Rows, now: float
     )
     run = _take_points(ledger, tx, run, rows, now)
     return ledger.save_run(tx, run)
+
+
+def _say_what_is_missing(ledger: Ledger, tx: Transaction, run: Run, now: float) -> None:
+    """After the first finished run: a metric without a value is mostly one that is logged under another name."""
+    objective = ledger.sweep.objective
+    if objective is None or run.state is not RunState.finished or run.steps:
+        return
+    others = [other for other in ledger.runs.values() if other.id != run.id]
+    said = any(other.steps or other.state is RunState.finished for other in others)
+    if not said and (words := trouble(objective.name, run)):
+        ledger.tell(tx, "sweep.metric_missing", words, now, run)
 
 
 def _row(run: Run, index: int, row: WireRow) -> Row:

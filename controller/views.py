@@ -7,6 +7,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from sweepyard.controller.metricname import trouble
 from sweepyard.plain import dumps
 from sweepyard.search.registry import points_of
 from sweepyard.tracking.port import RunSort, Store
@@ -68,6 +69,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
         running=[of(RunView, run) for run in running],
         decisions=[of(DecisionView, one) for one in store.decisions(sweep.id, newest=LAST_DECISIONS)],
         saved_steps=store.saved_steps(sweep.id),
+        warnings=_warnings(store, sweep, counts),
     )
 
 
@@ -192,6 +194,15 @@ def _eta_s(store: Store, sweep: Sweep, missing: int, now: float) -> float | None
     if len(last) < 2 or last[-1].ended_at is None:
         return None
     return max(0.0, missing * (now - last[-1].ended_at) / (len(last) - 1))
+
+
+def _warnings(store: Store, sweep: Sweep, counts: dict[RunState, int]) -> list[str]:
+    if sweep.objective is None or not counts[RunState.finished]:
+        return []
+    longest = store.runs(sweep.id, sort="steps", descending=True, limit=1)
+    first = store.runs(sweep.id, states=[RunState.finished], sort="ended_at", limit=1)
+    words = None if longest[0].steps else trouble(sweep.objective.name, first[0])
+    return [words] if words else []
 
 
 def _agents(store: Store, sweep: Sweep, running: list[Run]) -> list[AgentView]:

@@ -46,6 +46,7 @@ TOLD = {
     "sweep.finishing": "the sweep takes no new runs",
     "sweep.finished": "the sweep is finished",
     "sweep.cancelled": "the sweep is cancelled",
+    "sweep.metric_missing": "warning",
 }
 """Events that are worth a line, and how they are told. The rest is in the story of each run."""
 
@@ -81,7 +82,7 @@ def status(sweep: SweepDetail) -> RenderableType:
 
 def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
     """What came out of a sweep: the best configuration, its rivals, and what early stopping saved."""
-    parts: list[RenderableType] = [Text(), header(sweep), Text(counts(sweep))]
+    parts: list[RenderableType] = [Text(), header(sweep), Text(counts(sweep)), *warnings(sweep)]
     if sweep.best and sweep.metric:
         parts += [Text(), best(sweep.best, sweep.metric)]
     if len(top) > 1:
@@ -136,6 +137,12 @@ def best(run: RunView, metric: MetricView) -> RenderableType:
     title = Text.assemble("best ", (f"{metric.name} {number(run.objective)}", "bold"), f"  run {run.number}")
     title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
+
+
+def warnings(sweep: SweepDetail) -> Iterator[Text]:
+    """What is probably not as it was meant: never cut, since the end says what to do."""
+    for words in sweep.warnings:
+        yield Text(f"warning: {one_line(words)}", style="magenta")
 
 
 def agents_table(sweep: SweepDetail) -> RenderableType:
@@ -209,7 +216,7 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
     `fixed`: names of parameters that are not worth saying.
     """
     what, why = TOLD[event.kind], event.text
-    if event.run_number is not None:
+    if event.run_number is not None and event.kind.startswith("run."):
         what = f"run {event.run_number} {what}"
     if event.kind == "run.started":
         why = f"{run.reason} ({short(run.params, fixed)})" if run else ""
@@ -289,6 +296,7 @@ def _summary(sweep: SweepDetail) -> Iterable[RenderableType]:
     line = best_line(sweep)
     if line:
         yield Text(line, style="bold", overflow="ellipsis", no_wrap=True)
+    yield from warnings(sweep)
 
 
 def _agent_rows(

@@ -164,6 +164,7 @@ class SweepDetail(SweepView):
     running: list[RunView] = Field(description="The runs that are executed now, the first 100.")
     decisions: list[DecisionView] = Field(description="The last decisions of early termination, oldest first.")
     saved_steps: int = Field(description="Steps that early stopping saved, against the longest finished run.")
+    warnings: list[str] = Field([], description="What is probably not as it was meant, and what to do about it.")
 
 
 class RunDetail(RunView):
