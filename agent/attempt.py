@@ -12,6 +12,7 @@ from sweepyard.agent.rundir import RunInfo
 from sweepyard.agent.spool import Outbox
 from sweepyard.agent.supervisor import Exit, Ladder, Wish, verdict
 from sweepyard.bus.wire import AttemptRef, Ended, Offer, Started
+from sweepyard.tracking.records import Outcome
 
 
 @dataclass(eq=False, slots=True)
@@ -52,6 +53,13 @@ class LiveAttempt:
     def is_settled(self) -> bool:
         """Nothing more will be said about it: its end is acknowledged, or it was taken away and is over."""
         return self.ended is not None and (self.outbox.is_settled or self.ladder.wish is Wish.drop)
+
+    @property
+    def is_over_for_good(self) -> bool:
+        """It has ended, and no other attempt will go on from what it has saved."""
+        if self.ended is None or self.ladder.wish is Wish.drop:
+            return False
+        return self.ended.outcome is not Outcome.preempted
 
     def start(self, started: Started, now_s: float) -> None:
         self.started_at_s = now_s

@@ -19,7 +19,7 @@ RETRY_MAX_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who an agent is, whose sweep it serves, and where (`dir`) it keeps the folders and logs of its runs."""
+    """Who an agent is, whose sweep it serves, and where it keeps folders and logs (`dir`) and checkpoints."""
 
     id: str
     host: str
@@ -28,6 +28,7 @@ class Identity:
     project: str
     entity: str
     dir: Path
+    checkpoint_root: Path
 
 
 class Contact:

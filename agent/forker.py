@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
-from sweepyard.agent import rundir
+from sweepyard.agent import checkpoints, rundir
 from sweepyard.agent.link import Link
 from sweepyard.errors import UserError
 
@@ -175,6 +175,7 @@ class Forker:
             _redirect(message["dir"])
             os.environ.update(message["env"])
             signal.pthread_sigmask(signal.SIG_UNBLOCK, RELAYED)
+            checkpoints.begin(os.environ)
             code = _execute(message["argv"]) if message["argv"] else _train(self._function)
         except BaseException:
             traceback.print_exc()

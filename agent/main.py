@@ -34,6 +34,7 @@ from sweepyard.errors import SweepyardError, UserError
 from sweepyard.tracking.records import SWEEP_ENDED
 
 INITIAL_FAILURES = 5
+DAY_S = 86_400.0
 
 
 def serve_commands(
@@ -98,7 +99,7 @@ def work(
     lifeline_fd: int | None = None,
 ) -> int:
     """Take and execute runs until there is nothing left to do: the exit code."""
-    agent = _identity(connection, Path(options.dir).resolve())
+    agent = _identity(connection, options)
     sweep = connection.sweep
     say(f"agent {agent.id} for sweep {sweep.name or sweep.id}; status: {sweep.url}")
     if sweep.state == "paused":
@@ -109,6 +110,7 @@ def work(
         max_initial_failures=_max_initial_failures(os.environ),
         heartbeat_s=connection.heartbeat_s,
         grace_s={**GRACE_S, Wish.stop: options.term_grace_s, Wish.preempt: options.term_grace_s},
+        checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
     )
     pump = Pump(agent, bus, argv, say, limits=limits)
     _heed_signals(pump)
@@ -132,7 +134,8 @@ def _command_argv(connection: Connection, options: Options) -> Callable[[Offer, 
     return argv
 
 
-def _identity(connection: Connection, directory: Path) -> Identity:
+def _identity(connection: Connection, options: Options) -> Identity:
+    directory = Path(options.dir).resolve()
     host = socket.gethostname().partition(".")[0]
     readable = re.sub(r"[^A-Za-z0-9-]", "-", host)[:32]
     return Identity(
@@ -143,6 +146,7 @@ def _identity(connection: Connection, directory: Path) -> Identity:
         project=connection.sweep.project,
         entity=connection.sweep.entity,
         dir=directory,
+        checkpoint_root=Path(options.checkpoint_root or directory / "checkpoints").resolve(),
     )
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """`sweep`: id, project/id or entity/project/id. `dir`: our own local folder.
-    `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end."""
+    `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `checkpoint_root`: where runs
+    save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`."""
 
     sweep: str
     url: str
     api_key: str | None = None
     dir: str = ".sweepyard"
     term_grace_s: float = 10.0
+    checkpoint_root: str | None = None
+    checkpoint_keep_days: float = 7.0
     count: int | None = None
     program: str | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from sweepyard.agent import rundir
+from sweepyard.agent import checkpoints, rundir
 from sweepyard.agent.attempt import LiveAttempt, Slot
 from sweepyard.agent.contact import Contact, Identity
 from sweepyard.agent.launcher import ChildExited, ChildStarted, Event, ForkerGone, Interrupted, Launcher
@@ -38,12 +38,14 @@ HINT_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
-    runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL."""
+    runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
+    what an ended run has saved stays."""
 
     count: int | None = None
     max_initial_failures: int | None = 5
     heartbeat_s: float = 5.0
     grace_s: dict[Wish, float] = field(default_factory=lambda: dict(GRACE_S))
+    checkpoint_keep_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Pump:
         launcher.listen()
         taker = self._thread("offers", self._take_offers)
         self._thread("hints", self._take_hints)
+        self._thread("cleaner", self._clean)
         while not self._may_leave():
             self._handle_all(self._pause_s())
             self._advance()
@@ -146,7 +149,7 @@ class Pump:
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
         self._attempts[offer.ref] = live
         self._taken += 1
-        env = live.info(self._agent.project, self._agent.entity).environment()
+        env = live.info(self._agent.project, self._agent.entity).environment() | self._checkpoint(offer)
         return self._launcher.start(offer.ref, run_dir, {**env, "PYTHONUNBUFFERED": "1"}, argv)
 
     def _on_started(self, live: LiveAttempt, pid: int) -> None:
@@ -166,6 +169,9 @@ class Pump:
             self._go(f"it was started for {self._taken} run{'s'[: self._taken != 1]}")
         elif self._ended == self._failed == self._limits.max_initial_failures:
             self._go(f"its first {self._failed} runs have all failed, the last with: {ended.reason}", exit_code=1)
+        if live.is_over_for_good:
+            directory = Path(self._checkpoint(live.offer)[checkpoints.DIRECTORY])
+            checkpoints.end(directory, self._limits.checkpoint_keep_s)
         live.slot.answer(True)
 
     def _on_interrupt(self, by: str) -> None:
@@ -271,6 +277,20 @@ class Pump:
                 late += 1
         if late:
             taker.join(1.0)
+
+    def _checkpoint(self, offer: Offer) -> dict[str, str]:
+        """Where an attempt saves what it needs to go on, for its environment."""
+        return checkpoints.environment(
+            self._agent.checkpoint_root,
+            sweep=offer.sweep,
+            run=offer.run,
+            attempt=offer.attempt,
+            agent=self._agent.id,
+            parent=None,
+        )
+
+    def _clean(self) -> None:
+        checkpoints.clean(self._agent.checkpoint_root, self._limits.checkpoint_keep_s, self._clock.wall())
 
     def _running(self) -> list[LiveAttempt]:
         return [live for live in self._attempts.values() if live.ended is None]

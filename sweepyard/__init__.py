@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweepyard.agent.checkpoints import checkpoint_dir
     from sweepyard.agent.config import Config
     from sweepyard.agent.session import Run, finish, init, log, should_stop
     from sweepyard.agent.summary import Summary
@@ -32,6 +33,7 @@ _HOMES = {
     "RunStopped": "sweepyard.errors",
     "SweepyardError": "sweepyard.errors",
     "UserError": "sweepyard.errors",
+    "checkpoint_dir": "sweepyard.agent.checkpoints",
     "finish": "sweepyard.agent.session",
     "init": "sweepyard.agent.session",
     "log": "sweepyard.agent.session",
@@ -47,6 +49,7 @@ __all__ = [
     "UserError",
     "__version__",
     "agent",
+    "checkpoint_dir",
     "config",
     "finish",
     "init",

@@ -108,6 +108,8 @@ def agent_options(sweep: str, *, count: int | None = None, program: str | None =
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
         dir=str(settings.dir),
         term_grace_s=settings.term_grace_s,
+        checkpoint_root=str(settings.checkpoint_root) if settings.checkpoint_root else None,
+        checkpoint_keep_days=settings.checkpoint_keep_days,
         count=count,
         program=program,
     )

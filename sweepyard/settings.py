@@ -39,6 +39,14 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(5.0, gt=0, description="How often an agent says that it lives.")
     lost_after_s: float = Field(15.0, gt=0, description="Silence after which an agent is given up as lost.")
     term_grace_s: float = Field(10.0, ge=0, description="Time between SIGTERM and SIGKILL for a run to end.")
+    checkpoint_root: Path | None = Field(
+        None,
+        description="Where runs keep their checkpoints. A directory that all agents see lets any of them go on "
+        "with a run; unset: `checkpoints` in the directory.",
+    )
+    checkpoint_keep_days: float = Field(
+        7.0, ge=0, description="How long the checkpoint of a run stays when the run has ended; 0: not at all."
+    )
     proposal_deadline_s: float = Field(
         30.0, gt=0, description="How long a search method may think before a random point takes its place."
     )

@@ -80,7 +80,14 @@ class Yard:
     ) -> None:
         """Let the agent run `python -c code` for each offer."""
         agent = Identity(
-            id=self.id, host="h", version="0", sweep=SWEEP, project="p", entity="e", dir=self.base / "yard"
+            id=self.id,
+            host="h",
+            version="0",
+            sweep=SWEEP,
+            project="p",
+            entity="e",
+            dir=self.base / "yard",
+            checkpoint_root=self.base / "checkpoints",
         )
         self.limits = Limits(**{"heartbeat_s": 0.2, "grace_s": GRACE_S, **limits})
         self.pump = Pump(
@@ -434,6 +441,29 @@ def test_when_the_forker_dies_runs_go_back(yard: Yard) -> None:
     assert ended.outcome == "preempted"
     yard.forker.wait()
     yard.forker.returncode = 0
+
+
+def test_a_preempted_run_goes_on_from_what_it_has_saved(yard: Yard, redis_url: str) -> None:
+    code = (
+        "import os, pathlib, time, sweepyard as s; s.init(); place = s.checkpoint_dir()\n"
+        "assert str(place) == os.environ['SWEEPYARD_CHECKPOINT_DIR']\n"
+        "saved = place / 'epoch'; epoch = int(saved.read_text()) if saved.exists() else 0\n"
+        "saved.write_text(str(epoch + 1)); s.log({'epoch': epoch})\n"
+        "time.sleep(0 if epoch else 600)"
+    )
+    yard.start(code, checkpoint_keep_s=1000.0)
+    ref = yard.offer()
+    yard.until(lambda: yard.rows(ref))
+    yard.interrupt()
+    yard.join()
+    assert [path.name for path in (yard.base / "checkpoints" / SWEEP / ref.run).iterdir()] == ["1-a1"]
+    heir = Yard(redis_url, yard.base, "a2")
+    heir.start(code, checkpoint_keep_s=0.0)
+    ended = heir.run(attempt=2)
+    assert ended.outcome == "finished", ended.tail
+    assert heir.rows(AttemptRef(ref.run, 2)) == [{"epoch": 1}]
+    heir.close()
+    assert list((yard.base / "checkpoints").iterdir()) == []
 
 
 def test_keys_are_gone_when_the_agent_is(yard: Yard) -> None:
