@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweepyard.controller.proposals import Answer
 from sweepyard.plain import Params
 from sweepyard.schedulers.port import Scheduler
 from sweepyard.schedulers.registry import make_scheduler
@@ -38,6 +39,10 @@ class Ledger:
     curves: dict[str, list[float]] = field(default_factory=dict)
     exhausted: bool = False
     """The searcher has nothing more to suggest."""
+    proposing: bool = False
+    """A costly searcher has been asked and has not answered yet."""
+    ready: Answer | None = None
+    """What it has answered ahead of need."""
     ordered: set[str] = field(default_factory=set)
     """Runs whose order its agent has been told since this ledger was read."""
     _open: dict[str, Run] = field(default_factory=dict)
@@ -58,6 +63,18 @@ class Ledger:
         ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in store.open_attempts(sweep.id)}
         ledger.curves = {run_id: list(values) for run_id, values in store.curves(sweep.id).items()}
         return ledger
+
+    @property
+    def ended(self) -> int:
+        """How many runs have ended."""
+        return len(self.runs) - len(self._open)
+
+    @property
+    def unseen(self) -> int | None:
+        """How many results came in after `ready` was asked for; None if nothing is ready for the next run."""
+        if self.ready is None or self.ready.created != len(self.runs) or self.ready.ended > self.ended:
+            return None
+        return self.ended - self.ready.ended
 
     @property
     def open_runs(self) -> list[Run]:
