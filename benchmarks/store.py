@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sweepyard.tracking.port import Store
-from sweepyard.tracking.records import Attempt, Row, Run, RunState, Sweep
+from sweepyard.tracking.records import Attempt, Point, Row, Run, RunState, Sweep
 from sweepyard.tracking.sql import open_store
 
 ROWS, BATCH = 50_000, 100
@@ -54,7 +54,7 @@ def take_in(store: Store, epoch: int) -> float:
             ]
             with store.transaction(epoch) as tx:
                 tx.add_rows(run.key, rows)
-                tx.add_points(run.key, 1, [(i + 1, 1 / (i + 1)) for i in lines])
+                tx.add_points(run.key, 1, [Point(i + 1, 1 / (i + 1), i + 1) for i in lines])
                 tx.save_run(replace(run, lines=start + BATCH))
 
     return ROWS / timed(work)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sweepyard.controller.specreader import leaves_of
+from sweepyard.schedulers.registry import rules_of
 
 BEYOND = ("seed", "order", "constraints", "initial_points", "zip", "repeat", "budget", "retry", "run_name")
 """Top-level keys that W&B's schema lacks. W&B warns of them and goes on."""
@@ -31,8 +32,14 @@ def _of_method(spec: dict[str, Any]) -> Iterator[str]:
             "random: reproducible (seed), and a space that can be counted is drawn without repeats and then ends;"
             " W&B has no seed, repeats points and never ends"
         )
-    if spec.get("early_terminate", {}).get("strict") is True:
-        yield "early_terminate: strict is true unless the file says false, as in W&B's code; its docs say false"
+    for rule in rules_of(spec.get("early_terminate")):
+        if rule.get("strict") is True:
+            yield "early_terminate: strict is true if the file does not say, as in W&B's code; its docs say false"
+        if rule["type"] == "hyperband" and not rule.get("reevaluate"):
+            yield (
+                "early_terminate: a run is judged once, when it comes to a band, and only among min_peers;"
+                " W&B judges it again until the next band, and of two runs stops the worse: reevaluate: true"
+            )
 
 
 def _of_parameters(spec: dict[str, Any]) -> Iterator[str]:

@@ -20,8 +20,7 @@ from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.proposals import Answer
-from sweepyard.controller.proposer import Proposer
+from sweepyard.controller.proposals import Answer, Proposer
 from sweepyard.controller.reader import Batch, Reader
 from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
 from sweepyard.controller.spec import Spec
@@ -119,7 +118,7 @@ class Engine:
             return sweep
 
         if METHODS[spec.method].costly:
-            self._proposer.warm(sweep.id)
+            self._proposer.warm()
         return self._do(work)
 
     def control(self, sweep_id: str, verb: str) -> Sweep:

@@ -12,9 +12,9 @@ from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireR
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.metricname import trouble
-from sweepyard.plain import finite
+from sweepyard.plain import NOT_FINITE, finite
 from sweepyard.tracking.port import Transaction
-from sweepyard.tracking.records import AttemptState, Decision, Row, Run, RunState
+from sweepyard.tracking.records import AttemptState, Decision, Point, Row, Run, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +118,22 @@ def _take_points(ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now
     objective = ledger.sweep.objective
     if objective is None:
         return run
-    curve = ledger.curves.setdefault(run.id, [])
+    curve, resource = ledger.curves[run.id], ledger.resource
     points = []
     for row in rows:
-        value = finite(row.data.get(objective.name))
-        if value is None:
+        logged = row.data.get(objective.name)
+        value = finite(logged)
+        if value is not None:
+            k = len(curve.values) + 1
+            summed = objective.summed(run.objective, value, k)
+            seen = value if objective.summary is None else summed
+            curve.add(seen, None if resource is None else finite(row.data.get(resource)) or 0.0)
+            points.append(Point(k, seen, curve.resource))
+            run = replace(run, objective=summed, steps=k)
+        elif logged in NOT_FINITE:
+            curve.broken = True
+        else:
             continue
-        summed = objective.summed(run.objective, value, len(curve) + 1)
-        curve.append(value if objective.summary is None else summed)
-        points.append((len(curve), curve[-1]))
-        run = replace(run, objective=summed, steps=len(curve))
         run = _judge(ledger, tx, run, now)
     if points:
         tx.add_points(run.key, run.attempt, points)
@@ -151,6 +157,7 @@ def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
             value=verdict.value,
             threshold=verdict.threshold,
             peers=verdict.peers,
+            probability=verdict.probability,
             decided_at=now,
         )
     )

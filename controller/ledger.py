@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sweepyard.controller.proposals import Answer
 from sweepyard.plain import Params
-from sweepyard.schedulers.port import Scheduler
-from sweepyard.schedulers.registry import make_scheduler
+from sweepyard.schedulers.port import Curve, Scheduler
+from sweepyard.schedulers.registry import make_scheduler, resource_of
 from sweepyard.search.port import Observation
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
@@ -23,6 +22,7 @@ from sweepyard.tracking.records import (
     AttemptState,
     Event,
     Run,
+    RunState,
     Sweep,
 )
 
@@ -36,13 +36,10 @@ class Ledger:
     runs: dict[str, Run] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The open attempt of each run that has one, by run id; and those that ended while we watched."""
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    """What each run has reported of the sweep's metric in its present attempt, by run id."""
     exhausted: bool = False
     """The searcher has nothing more to suggest."""
-    proposing: bool = False
-    """A costly searcher has been asked and has not answered yet."""
-    ready: Answer | None = None
-    """What it has answered ahead of need."""
     ordered: set[str] = field(default_factory=set)
     """Runs whose order its agent has been told since this ledger was read."""
     _open: dict[str, Run] = field(default_factory=dict)
@@ -51,7 +48,7 @@ class Ledger:
     def new(cls, sweep: Sweep) -> Ledger:
         """The ledger of a sweep without runs."""
         rule = sweep.spec.get("early_terminate")
-        return cls(sweep, make_scheduler(rule, sweep.objective) if rule and sweep.objective else None)
+        return cls(sweep, make_scheduler(rule, sweep.objective, sweep.seed) if rule and sweep.objective else None)
 
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> Ledger:
@@ -61,20 +58,15 @@ class Ledger:
             ledger.put(run)
         by_key = {run.key: run.id for run in ledger.runs.values()}
         ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in store.open_attempts(sweep.id)}
-        ledger.curves = {run_id: list(values) for run_id, values in store.curves(sweep.id).items()}
+        for run_id, points in store.curves(sweep.id).items():
+            for point in points:
+                ledger.curves[run_id].add(point.value, point.position)
         return ledger
 
     @property
-    def ended(self) -> int:
-        """How many runs have ended."""
-        return len(self.runs) - len(self._open)
-
-    @property
-    def unseen(self) -> int | None:
-        """How many results came in after `ready` was asked for; None if nothing is ready for the next run."""
-        if self.ready is None or self.ready.created != len(self.runs) or self.ready.ended > self.ended:
-            return None
-        return self.ended - self.ready.ended
+    def resource(self) -> str | None:
+        """The key of a row that says how far a run is; None: its values of the metric are counted."""
+        return resource_of(self.sweep.spec.get("early_terminate"))
 
     @property
     def open_runs(self) -> list[Run]:
@@ -124,6 +116,8 @@ class Ledger:
     def put(self, run: Run) -> None:
         """Hold `run` in its newest form."""
         self.runs[run.id] = run
+        curve = self.curves.setdefault(run.id, Curve(number=run.number, params=run.params))
+        curve.ended, curve.finished = run.state in RUN_ENDED, run.state is RunState.finished
         if run.state in RUN_ENDED:
             self._open.pop(run.id, None)
         else:

@@ -12,10 +12,6 @@ from typing import TypeAlias
 
 from sweepyard.tracking.records import AttemptState, Objective, SweepState
 
-SLOTS_PER_UNSEEN = 16
-"""A ready suggestion may have missed one result for so many slots, busy or free: it knows nothing of what all the
-open runs will bring, either. With fewer slots none is made ready, and every suggestion knows every result."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAttempt:
@@ -33,8 +29,6 @@ class View:
 
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
-    `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
-    next run was asked for; None: none is ready.
     """
 
     state: SweepState
@@ -46,9 +40,7 @@ class View:
     exhausted: bool
     attempts: Sequence[OpenAttempt]
     free: int
-    costly: bool
     proposing: bool
-    unseen: int | None
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
@@ -56,21 +48,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
-    """Suggestions for `n` runs, here and now."""
-
     n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One suggestion, from a process of its own; `waiting`: an agent has nothing to do until it comes."""
-
-    waiting: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """A run of the suggestion that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +77,7 @@ class Close:
     reason: str
 
 
-Intent: TypeAlias = Propose | Ask | Take | Offer | Withdraw | Lose | Finish | Close
+Intent: TypeAlias = Propose | Offer | Withdraw | Lose | Finish | Close
 
 
 def plan(view: View) -> list[Intent]:
@@ -120,21 +98,8 @@ def plan(view: View) -> list[Intent]:
     wanted = view.free - len(_offered(view))
     if view.run_cap is not None:
         wanted = min(wanted, view.run_cap - view.created)
-    return [*offers, *(_ahead(view, wanted) if view.costly else [Propose(wanted)] if wanted > 0 else [])]
-
-
-def _ahead(view: View, wanted: int) -> list[Intent]:
-    """What a costly searcher is to do: to answer who waits, and to make one suggestion ready where it may be used.
-
-    One question at a time: a searcher must know its last answer, or it would give it again.
-    """
-    most_unseen = (len(view.attempts) + max(0, wanted)) // SLOTS_PER_UNSEEN
-    if wanted > 0 and view.unseen is not None and view.unseen <= most_unseen:
-        return [Take()]
-    outdated = view.unseen is None or view.unseen > 0
-    if view.proposing or not (wanted > 0 or (most_unseen > 0 and outdated)):
-        return []
-    return [Ask(waiting=wanted > 0)]
+    # One question at a time: a searcher must know its last answer, or it would give it again.
+    return [*offers, Propose(wanted)] if wanted > 0 and not view.proposing else offers
 
 
 def _offered(view: View) -> list[OpenAttempt]:

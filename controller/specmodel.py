@@ -22,7 +22,6 @@ from sweepyard.controller.specfields import (
     Whole,
     as_argv,
     as_choices,
-    as_flag,
     as_list,
     as_method,
     as_metric_name,
@@ -122,33 +121,6 @@ class Retry(Part):
     on: Annotated[list[str], PlainValidator(as_choices("crashed", "preempted", "failed"))] = Field(
         default_factory=lambda: ["crashed", "preempted"]
     )
-
-
-class Hyperband(Part):
-    """Early termination: `min_iter`, or `max_iter` and `s`."""
-
-    type: Annotated[str, PlainValidator(one_of("hyperband"))]
-    min_iter: Annotated[int, PlainValidator(between(1, 1e9, as_whole))] | None = None
-    max_iter: Annotated[int, PlainValidator(between(1, 1e9, as_whole))] | None = None
-    s: Annotated[int, PlainValidator(between(1, 100, as_whole))] | None = None
-    eta: Annotated[int | float, PlainValidator(between(1, 1000, at_least(1, as_number, above=True)))] = 3
-    strict: Annotated[bool, PlainValidator(as_flag)] = True
-
-    @model_validator(mode="after")
-    def _has_a_rung(self) -> Hyperband:
-        if self.max_iter is None and self.min_iter is None:
-            raise ValueError("needs min_iter, or max_iter and s")
-        if self.max_iter is None and self.s is not None:
-            raise Misplaced("s", "belongs to max_iter: give max_iter, too, or leave s out")
-        if self.max_iter is not None and self.s is None:
-            raise Misplaced("max_iter", "needs s, the number of brackets, beside it")
-        if self.max_iter is not None and self.max_iter < self.eta:
-            raise Misplaced("max_iter", f"{self.max_iter} is below eta {self.eta:g}: no run would ever be judged")
-        return self
-
-    def plain(self) -> dict[str, Any]:
-        """As `Part.plain`; where both forms are given, `max_iter` wins, as in W&B."""
-        return {key: value for key, value in super().plain().items() if key != "min_iter" or self.max_iter is None}
 
 
 class Group(Part):

@@ -23,7 +23,6 @@ from sweepyard.controller.specmodel import (
     Derived,
     Exponents,
     Group,
-    Hyperband,
     Metric,
     Part,
     Repeat,
@@ -32,6 +31,7 @@ from sweepyard.controller.specmodel import (
     Uniform,
 )
 from sweepyard.controller.spelling import nearest, show, suggest
+from sweepyard.controller.stopmodel import model_of
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
 from sweepyard.search.distributions import infer_distribution
@@ -88,11 +88,12 @@ class Reader:
         parts = {
             key: self._part(model, _long(key, given[key]), (key,)) for key, model in _PARTS.items() if key in given
         }
+        rules = {key: self._rules(given[key], (key,)) for key in ("early_terminate",) if key in given}
         parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
         self._check_together(given, parameters)
         self._check_command(given, parameters)
         data = top.plain() if top else {}
-        data |= {key: part.plain() for key, part in parts.items() if part} | {"parameters": parameters}
+        data |= {key: part.plain() for key, part in parts.items() if part} | rules | {"parameters": parameters}
         if parts.get("budget"):
             self._one_cap(data)
         if not self.problems:
@@ -106,6 +107,26 @@ class Reader:
             del data["budget"]
         if runs is not None and data.setdefault("run_cap", runs) != runs:
             self._wrong(("budget", "runs"), f"run_cap says the same, and says {data['run_cap']}: keep one of them")
+
+    def _rules(self, raw: Any, path: NodePath) -> Any:
+        """One rule of early termination, or a list of them."""
+        if not isinstance(raw, list):
+            return self._rule(raw, path)
+        if not raw:
+            self._wrong(path, "is an empty list: give a rule, or leave it out")
+        rules = [self._rule(rule, (*path, i)) for i, rule in enumerate(raw)]
+        counts = {str(rule.get("resource", "the values of the metric")) for rule in rules if "type" in rule}
+        if len(counts) > 1:
+            self._wrong(path, f"all rules must count the same resource, not {' and '.join(sorted(counts))}")
+        return rules
+
+    def _rule(self, raw: Any, path: NodePath) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            self._wrong(path, f"must be a mapping, not {show(raw)}")
+            return {}
+        kind = raw.get("type", "a rule")
+        part = self._part(model_of(raw), raw, path, whose=f"{kind} takes ")
+        return part.plain() if part else {}
 
     def _check_space(self, data: dict[str, Any]) -> None:
         """What only the space as a whole tells."""
@@ -287,7 +308,6 @@ class Reader:
 
 _PARTS: dict[str, type[Part]] = {
     "metric": Metric,
-    "early_terminate": Hyperband,
     "repeat": Repeat,
     "budget": Budget,
     "retry": Retry,

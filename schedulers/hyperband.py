@@ -7,15 +7,16 @@ that have come that far. W&B calls a rung a band.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
-from sweepyard.schedulers.port import Verdict
+from sweepyard.schedulers.port import Curve, Curves, Verdict
+from sweepyard.schedulers.wording import compared, too_few, top
 from sweepyard.tracking.records import Objective
 
-_SHARES: dict[float, str] = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}
 _MOST_RUNGS = 100
 
 
@@ -23,40 +24,65 @@ class Hyperband:
     """Stops a run whose value at its last rung is worse than the value that W&B's rank names.
 
     Of `n` runs with a value at that rung, `int(n / eta)` are better than the threshold; a run as good as the
-    threshold goes on. So of two runs the worse is stopped at once, and a lone run never is. A run is judged again
-    at each value that it logs, until the next rung, since newer runs may have moved the threshold.
+    threshold goes on. A run is judged once, by the value with which it comes to a rung, and goes on there if fewer
+    than `min_peers` runs (default: eta, rounded up) have come that far.
 
-    `rungs`: numbers of values, ascending. `strict`: compare the value at the rung; otherwise the best so far.
+    `reevaluate` makes it W&B's rule: `min_peers` is 1 by default, so that of two runs the worse is stopped at
+    once, and a run is judged again at each value that it logs, until the next rung, since newer runs may have
+    moved the threshold.
+
+    `rungs`: resources, ascending. `strict`: compare the value at the rung; otherwise the best so far.
     """
 
-    def __init__(self, rungs: Sequence[int], objective: Objective, *, eta: float = 3, strict: bool = True) -> None:
+    def __init__(
+        self,
+        rungs: Sequence[float],
+        objective: Objective,
+        *,
+        eta: float = 3,
+        strict: bool = True,
+        reevaluate: bool = False,
+        min_peers: int | None = None,
+    ) -> None:
         self.rungs = tuple(rungs)
         self._objective = objective
         self._eta = eta
         self._strict = strict
+        self._reevaluate = reevaluate
+        self._min_peers = min_peers or (1 if reevaluate else math.ceil(eta))
 
     @classmethod
-    def from_spec(cls, early_terminate: Mapping[str, Any], objective: Objective) -> Hyperband:
+    def from_spec(cls, rule: Mapping[str, Any], objective: Objective) -> Hyperband:
         """The rule that the `early_terminate` map of a sweep file asks for.
 
         Raises:
             SpecError: it gives no rung.
         """
-        eta = early_terminate.get("eta", 3)
-        strict = early_terminate.get("strict", True)
-        return cls(_rungs(early_terminate, eta), objective, eta=eta, strict=strict)
+        eta = rule.get("eta", 3)
+        return cls(
+            rungs_of(rule, eta),
+            objective,
+            eta=eta,
+            strict=rule.get("strict", True),
+            reevaluate=rule.get("reevaluate", False),
+            min_peers=rule.get("min_peers"),
+        )
 
-    def judge(self, run_id: str, curves: Mapping[str, Sequence[float]]) -> Verdict | None:
-        curve = curves.get(run_id, ())
-        passed = bisect_right(self.rungs, len(curve))
-        if not passed:
+    def judge(self, run_id: str, curves: Curves) -> Verdict | None:
+        curve = curves.get(run_id)
+        passed = bisect_right(self.rungs, curve.resource) if curve else 0
+        if curve is None or not passed:
             return None
         rung = self.rungs[passed - 1]
-        value = curve[rung - 1] if self._strict else self._best(curve)
-        peers = [other[rung - 1] for other in curves.values() if len(other) >= rung]
+        arrives = newly_at(curve, rung)
+        if not arrives and not self._reevaluate:
+            return None
+        index = curve.index_at(rung)
+        value = curve.values[index or 0] if self._strict else self._objective.best(curve.values)
+        peers = values_at(rung, curves)
         threshold = self._threshold(peers)
-        stop = self._objective.better(threshold, value)
-        if not stop and len(curve) > rung:
+        stop = len(peers) >= self._min_peers and self._objective.better(threshold, value)
+        if not stop and not arrives:
             return None
         return Verdict(
             action="stop" if stop else "continue",
@@ -64,29 +90,34 @@ class Hyperband:
             reason=self._reason(rung, value, threshold, len(peers), stop=stop),
             rung=rung,
             value=value,
-            threshold=threshold if len(peers) > 1 else None,
+            threshold=threshold if len(peers) >= max(2, self._min_peers) else None,
             peers=len(peers),
         )
-
-    def _best(self, curve: Sequence[float]) -> float:
-        return max(curve) if self._objective.goal == "maximize" else min(curve)
 
     def _threshold(self, peers: Sequence[float]) -> float:
         best_first = sorted(peers, reverse=self._objective.goal == "maximize")
         return best_first[int((1 / self._eta) * len(best_first))]
 
-    def _reason(self, rung: int, value: float, threshold: float, peers: int, *, stop: bool) -> str:
+    def _reason(self, rung: float, value: float, threshold: float, peers: int, *, stop: bool) -> str:
         name = self._objective.name if self._strict else f"best {self._objective.name}"
-        story = f"rung {rung}: {name} {value:.4g}"
-        if peers == 1:
-            return f"{story}, the first run to get here"
-        worse, better = ("below", "above") if self._objective.goal == "maximize" else ("above", "below")
-        verdict = worse if stop else f"at or {better}"
-        share = _SHARES.get(self._eta, f"{100 / self._eta:.0f}%")
-        return f"{story} is {verdict} {threshold:.4g}, the threshold of {peers} runs (top {share} kept)"
+        story = f"rung {rung:g}: {name} {value:.4g}"
+        if peers == 1 or peers < self._min_peers:
+            return f"{story}, {too_few(peers, self._min_peers)}"
+        verdict = compared(self._objective, worse=stop)
+        return f"{story} is {verdict} {threshold:.4g}, the threshold of {peers} runs ({top(self._eta)} kept)"
 
 
-def _rungs(early_terminate: Mapping[str, Any], eta: float) -> list[int]:
+def newly_at(curve: Curve, rung: float) -> bool:
+    """Whether the newest value is the one with which the run came to `rung`."""
+    return not curve.broken and (len(curve.positions) < 2 or curve.positions[-2] < rung)
+
+
+def values_at(rung: float, curves: Curves) -> list[float]:
+    """The value at `rung` of every run that has come that far."""
+    return [curve.values[index] for curve in curves.values() if (index := curve.index_at(rung)) is not None]
+
+
+def rungs_of(rule: Mapping[str, Any], eta: float) -> list[int]:
     """W&B's bands, ascending, equal ones kept. With both forms given, `max_iter` and `s` win.
 
     Raises:
@@ -94,22 +125,22 @@ def _rungs(early_terminate: Mapping[str, Any], eta: float) -> list[int]:
     """
     if not eta > 1:
         raise _problem("eta", f"must be above 1, not {eta!r}")
-    if "max_iter" in early_terminate and "s" in early_terminate:
-        top, brackets = early_terminate["max_iter"], int(early_terminate["s"])
-        rungs = _down_from(top, brackets, eta)
+    if "max_iter" in rule and "s" in rule:
+        most, brackets = rule["max_iter"], int(rule["s"])
+        rungs = _down_from(most, brackets, eta)
         if not rungs:
             advice = "lower eta" if brackets > 0 else "raise s"
-            raise _problem("max_iter", f"max_iter {top}, s {brackets} and eta {eta:g} give no rung: {advice}")
+            raise _problem("max_iter", f"max_iter {most}, s {brackets} and eta {eta:g} give no rung: {advice}")
         return rungs
-    if "min_iter" in early_terminate:
-        return _up_from(early_terminate["min_iter"], eta)
+    if "min_iter" in rule:
+        return _up_from(rule["min_iter"], eta)
     raise _problem("", "hyperband needs min_iter, or both max_iter and s")
 
 
-def _down_from(top: float, brackets: int, eta: float) -> list[int]:
+def _down_from(most: float, brackets: int, eta: float) -> list[int]:
     rungs: list[int] = []
-    while len(rungs) < brackets and (top := top / eta) >= 1:
-        rungs.append(int(top))
+    while len(rungs) < brackets and (most := most / eta) >= 1:
+        rungs.append(int(most))
     return rungs[::-1]
 
 

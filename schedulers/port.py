@@ -1,37 +1,88 @@
-"""The port of every early-termination rule."""
+"""The port of every early-termination rule: what it is told, what it decides."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from sweepyard.plain import Params
+
+Action: TypeAlias = Literal["continue", "stop"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Curve:
+    """A run as rules see it: its point, and the finite values of the sweep's metric in its present attempt.
+
+    `values` are as logged, oldest first. `positions[i]` is the resource that was spent when `values[i]` was
+    logged: 1, 2, 3, ... unless the user names a key (`resource: epoch`), then the largest value of that key so
+    far. So positions never fall, and several values may share one. `ended`: it gets no more values. `finished`: it
+    came to its own end. `broken`: its newest value was not finite (and is none of `values`). `source`: the other
+    sweep that it was run in, of a prior run.
+    """
+
+    number: int
+    params: Params = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+    positions: list[float] = field(default_factory=list)
+    ended: bool = False
+    finished: bool = False
+    broken: bool = False
+    source: str = ""
+
+    @property
+    def resource(self) -> float:
+        """How far it has come; 0 before its first value."""
+        return self.positions[-1] if self.positions else 0.0
+
+    def index_at(self, rung: float) -> int | None:
+        """Which value is the first at `rung` or later; None if it has not come that far."""
+        if self.resource < rung:
+            return None
+        index = bisect_left(self.positions, rung)
+        return index if index < len(self.values) else None
+
+    def add(self, value: float, position: float | None = None) -> None:
+        """Take a new value in. `position`: what the user's key says, None: the values are counted."""
+        self.values.append(value)
+        self.positions.append(float(len(self.values)) if position is None else max(self.resource, position))
+        self.broken = False
+
+
+Curves: TypeAlias = Mapping[str, Curve]
+"""All runs of the sweep in any state, prior runs among them, by id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a rule decided at one rung, and why (a sentence for the user).
+    """What a rule decided about a run, and why (a sentence for the user).
 
-    `rung`: the resource value at which the run was judged; `value`: the metric that was compared, as logged;
-    `threshold`: what it had to reach, as logged (None: nothing to compare with); `peers`: how many runs set
-    the threshold, this one included.
+    `rung`: the resource at which the run was judged; `value`: what was compared, in the metric's units;
+    `threshold`: what it had to reach (None: nothing to compare with); `peers`: how many runs set the threshold,
+    this one included; `probability`: that the run would have become the best, from rules that foretell it.
     """
 
-    action: Literal["continue", "stop"]
+    action: Action
     rule: str
     reason: str
-    rung: int
-    value: float
-    threshold: float | None
-    peers: int
+    rung: float
+    value: float | None
+    threshold: float | None = None
+    peers: int = 1
+    probability: float | None = None
 
 
 class Scheduler(Protocol):
-    """Decides which runs to stop. A pure function of the curves."""
+    """Decides which runs to stop. A pure function of the curves; what it keeps between calls is a cache.
 
-    def judge(self, run_id: str, curves: Mapping[str, Sequence[float]]) -> Verdict | None:
-        """Judge `run_id`, whose newest value has just arrived.
+    A decision takes less than 50 ms with 1,000 curves.
+    """
 
-        `curves[id]` holds the finite values of the sweep's metric of each run so far, as logged, oldest first:
-        the k-th value is resource k. Runs in any state are there. None: nothing to decide at this point.
+    def judge(self, run_id: str, curves: Curves) -> Verdict | None:
+        """Judge `run_id`, whose newest value (or the news that it is not finite) has just arrived.
+
+        None: nothing to decide at this point.
         """
         ...

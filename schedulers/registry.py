@@ -1,31 +1,73 @@
-"""The rules of early termination by the name that a sweep file gives them."""
+"""The rules of early termination by the name that a sweep file gives them, and several of them as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from sweepyard.errors import Problem, SpecError
+from sweepyard.schedulers.asha import Asha
 from sweepyard.schedulers.hyperband import Hyperband
-from sweepyard.schedulers.port import Scheduler
+from sweepyard.schedulers.median import Median
+from sweepyard.schedulers.port import Curves, Scheduler, Verdict
+from sweepyard.schedulers.single import NotFinite, Patience, Threshold
 from sweepyard.tracking.records import Objective
 
-RULES: Mapping[str, Callable[[Mapping[str, Any], Objective], Scheduler]] = MappingProxyType(
-    {"hyperband": Hyperband.from_spec}
+Rule: TypeAlias = Mapping[str, Any]
+
+RULES: Mapping[str, Callable[[Rule, Objective, int], Scheduler]] = MappingProxyType(
+    {
+        "hyperband": lambda rule, objective, _seed: Hyperband.from_spec(rule, objective),
+        "asha": Asha.from_spec,
+        "median": lambda rule, objective, _seed: Median.from_spec(rule, objective),
+        "patience": lambda rule, objective, _seed: Patience.from_spec(rule, objective),
+        "threshold": lambda rule, objective, _seed: Threshold.from_spec(rule, objective),
+        "nan": lambda _rule, objective, _seed: NotFinite(objective),
+    }
 )
 
 
-def make_scheduler(early_terminate: Mapping[str, Any] | None, objective: Objective) -> Scheduler | None:
+class Rules:
+    """Several rules, in the order of the file: the first that says stop is the one whose verdict counts."""
+
+    def __init__(self, rules: Sequence[Scheduler]) -> None:
+        self._rules = rules
+
+    def judge(self, run_id: str, curves: Curves) -> Verdict | None:
+        verdicts = [verdict for rule in self._rules if (verdict := rule.judge(run_id, curves))]
+        chosen = next((each for each in verdicts if each.action == "stop"), next(iter(verdicts), None))
+        return chosen and replace(chosen, reason=f"{chosen.rule}, {chosen.reason}")
+
+
+def rules_of(early_terminate: Rule | Sequence[Rule] | None) -> list[Rule]:
+    """Each rule that an `early_terminate` asks for; `nan: stop`, alone or beside another, is one, in front."""
+    given = [early_terminate] if isinstance(early_terminate, Mapping) else list(early_terminate or ())
+    nan = [{"type": "nan"}] if any(rule.get("nan") == "stop" for rule in given) else []
+    return [*nan, *(rule for rule in given if "type" in rule)]
+
+
+def resource_of(early_terminate: Rule | Sequence[Rule] | None) -> str | None:
+    """The key of a row by which the user counts the resource; None: the values of the metric are counted."""
+    return next((str(rule["resource"]) for rule in rules_of(early_terminate) if "resource" in rule), None)
+
+
+def make_scheduler(
+    early_terminate: Rule | Sequence[Rule] | None, objective: Objective, seed: int = 0
+) -> Scheduler | None:
     """The scheduler of a sweep with this `early_terminate`; None if it has none.
 
     Raises:
         SpecError: no such rule, or its numbers make none.
     """
-    if early_terminate is None:
-        return None
-    kind = str(early_terminate.get("type"))
+    made = [_make(rule, objective, seed) for rule in rules_of(early_terminate)]
+    return made[0] if len(made) == 1 else Rules(made) if made else None
+
+
+def _make(rule: Rule, objective: Objective, seed: int) -> Scheduler:
+    kind = str(rule.get("type"))
     if kind not in RULES:
         message = f"there is no rule '{kind}'. Choose one of: {', '.join(RULES)}"
         raise SpecError([Problem(path="early_terminate.type", message=message)])
-    return RULES[kind](early_terminate, objective)
+    return RULES[kind](rule, objective, seed)

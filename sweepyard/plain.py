@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 Params: TypeAlias = "dict[str, Any]"
 """One point of a search space, nested as the sweep file nests it. Values are plain."""
 
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+
 
 def to_plain(value: Any) -> Any:
     """`value` with everything that JSON cannot hold turned into something it can.

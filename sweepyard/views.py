@@ -73,10 +73,13 @@ class DecisionView(View):
     action: Literal["continue", "stop"]
     rule: str
     reason: str
-    rung: int = Field(description="The step at which the run was judged.")
-    value: float
+    rung: float = Field(description="The resource at which it was judged: values logged, or the user's own key.")
+    value: float | None
     threshold: float | None
     peers: int = Field(description="How many runs set the threshold, this one included.")
+    probability: float | None = Field(
+        description="That it would have become the best, if the rule foretells that."
+    )
     decided_at: float
 
 

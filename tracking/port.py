@@ -15,6 +15,7 @@ from sweepyard.tracking.records import (
     Attempt,
     Decision,
     Event,
+    Point,
     PriorRun,
     Row,
     Run,
@@ -56,8 +57,8 @@ class Transaction(Protocol):
 
     def add_rows(self, run_key: int, rows: Sequence[Row]) -> None: ...
 
-    def add_points(self, run_key: int, attempt: int, points: Iterable[tuple[int, float]]) -> None:
-        """Store finite values of the sweep's metric: (k, value), k counting from 1 in each attempt."""
+    def add_points(self, run_key: int, attempt: int, points: Iterable[Point]) -> None:
+        """Store finite values of the sweep's metric, k counting from 1 in each attempt."""
 
     def add_decision(self, decision: Decision) -> None: ...
 
@@ -142,7 +143,7 @@ class Store(Protocol):
         """Rows of all attempts in order of `line`."""
         ...
 
-    def curves(self, sweep_id: str) -> Mapping[str, list[float]]:
+    def curves(self, sweep_id: str) -> Mapping[str, list[Point]]:
         """Points of each run's present attempt, by run id; runs without any are missing."""
         ...
 

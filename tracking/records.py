@@ -5,10 +5,10 @@ Times are seconds since 1970-01-01 UTC (`_at`). Text that explains (`reason`) is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sweepyard.plain import Params
 
@@ -99,6 +99,10 @@ class Objective:
             case "mean":
                 return before + (value - before) / k
         return value if self.better(value, before) else before
+
+    def best(self, values: Iterable[float]) -> float:
+        """The best of some values."""
+        return max(values) if self.goal == "maximize" else min(values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,20 +233,29 @@ class Row:
     data: dict[str, Any]
 
 
+class Point(NamedTuple):
+    """The `k`-th finite value of the sweep's metric in an attempt, and the resource that was spent by then."""
+
+    k: int
+    value: float
+    position: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a scheduler decided about a run when a report arrived, and why."""
+    """What a scheduler decided about a run when a report arrived, and why: see `schedulers.port.Verdict`."""
 
     run_key: int
     attempt: int
     action: Literal["continue", "stop"]
     rule: str
     reason: str
-    rung: int
-    value: float
+    rung: float
+    value: float | None
     threshold: float | None
     peers: int
     decided_at: float
+    probability: float | None = None
     run_number: int | None = None
     """Filled in by the store's answers."""
 

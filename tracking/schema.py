@@ -175,6 +175,7 @@ points = table(
     column("run_key", BigInteger),
     column("attempt", BigInteger),
     column("k", BigInteger),
+    column("position", Number),
     column("value", Number),
 )
 
@@ -186,11 +187,12 @@ decisions = table(
     column("action", Text),
     column("rule", Text),
     column("reason", Text),
-    column("rung", BigInteger),
+    column("rung", Number),
     column("value", Number),
     column("threshold", Number),
     column("peers", BigInteger),
     column("decided_at", Number),
+    column("probability", Number),
 )
 
 events = table(

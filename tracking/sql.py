@@ -21,6 +21,7 @@ from sweepyard.tracking.records import (
     Attempt,
     Decision,
     Event,
+    Point,
     PriorRun,
     Row,
     Run,
@@ -190,17 +191,17 @@ class SqlStore:
         newer = ROWS.where(history.c.run_key == run_key, history.c.line > after_line)
         return self._all(Row, newer.order_by(history.c.line).limit(limit))
 
-    def curves(self, sweep_id: str) -> Mapping[str, list[float]]:
+    def curves(self, sweep_id: str) -> Mapping[str, list[Point]]:
         present = (runs.c.key == points.c.run_key) & (runs.c.attempt == points.c.attempt)
         chosen = (
-            select(runs.c.id, points.c.value)
+            select(runs.c.id, points.c.k, points.c.value, points.c.position)
             .join_from(runs, points, present)
             .where(runs.c.sweep_id == sweep_id)
             .order_by(runs.c.number, points.c.k)
         )
         with self._database.reading() as connection:
             by_run = groupby(connection.execute(chosen), key=itemgetter(0))
-            return {run_id: [value for _, value in curve] for run_id, curve in by_run}
+            return {run_id: [Point(*point) for _, *point in curve] for run_id, curve in by_run}
 
     def decisions(self, sweep_id: str, run_key: int | None = None, *, newest: int | None = None) -> list[Decision]:
         chosen = DECISIONS.where(runs.c.sweep_id == sweep_id)

@@ -27,6 +27,7 @@ from sweepyard.tracking.records import (
     Attempt,
     Decision,
     Event,
+    Point,
     PriorRun,
     Row,
     Run,
@@ -146,9 +147,9 @@ class SqlTransaction:
     def add_rows(self, run_key: int, rows: Sequence[Row]) -> None:
         self._write_all(ADD_ROWS, [_values(row) | {"run_key": run_key} for row in rows])
 
-    def add_points(self, run_key: int, attempt: int, points: Iterable[tuple[int, float]]) -> None:
+    def add_points(self, run_key: int, attempt: int, points: Iterable[Point]) -> None:
         common = {"run_key": run_key, "attempt": attempt}
-        self._write_all(ADD_POINTS, [common | {"k": k, "value": value} for k, value in points])
+        self._write_all(ADD_POINTS, [common | point._asdict() for point in points])
 
     def add_decision(self, decision: Decision) -> None:
         values = _values(decision)

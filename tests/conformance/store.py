@@ -22,6 +22,7 @@ from sweepyard.tracking.records import (
     Decision,
     Event,
     Outcome,
+    Point,
     PriorRun,
     Row,
     Run,
@@ -71,6 +72,7 @@ def a_decision(run: Run, reason: str) -> Decision:
         threshold=0.71,
         peers=3,
         decided_at=12.5,
+        probability=0.04,
         run_number=run.number,
     )
 
@@ -163,7 +165,7 @@ class StoreConformance:
             t.save_sweep(a_sweep(state=SweepState.running))
             t.save_run(replace(run, state=RunState.running))
             t.add_rows(run.key, rows([0]))
-            t.add_points(run.key, 1, [(1, 0.5)])
+            t.add_points(run.key, 1, [Point(1, 0.5, 1)])
             t.add_event(an_event("x"))
             t.set_cursor("reports", "1-0")
             raise Oops
@@ -460,12 +462,12 @@ class StoreConformance:
     ) -> None:
         with begin() as t:
             t.add_rows(run.key, rows(range(3)))
-            t.add_points(run.key, 1, [(1, 0.5)])
+            t.add_points(run.key, 1, [Point(1, 0.5, 1)])
         store.close()
         later = again()
         assert later.run("sweep001", 1) == run
         assert later.history(run.key) == rows(range(3))
-        assert later.curves("sweep001") == {run.id: [0.5]}
+        assert later.curves("sweep001") == {run.id: [Point(1, 0.5, 1)]}
 
     # what must not be
 
@@ -510,7 +512,7 @@ class StoreConformance:
             lambda t: t.save_attempt(Attempt(run_key=run.key, n=2)),
             lambda t: t.add_rows(nobody, rows([0])),
             lambda t: t.add_rows(run.key, rows([0], attempt=2)),
-            lambda t: t.add_points(run.key, 2, [(1, 0.5)]),
+            lambda t: t.add_points(run.key, 2, [Point(1, 0.5, 1)]),
             lambda t: t.add_decision(replace(a_decision(run, ""), attempt=2)),
             lambda t: t.add_event(an_event("", sweep_id="nonesuch")),
         ]
@@ -521,13 +523,13 @@ class StoreConformance:
     def test_nothing_is_stored_twice(self, store: Store, begin: Begin, run: Run) -> None:
         with begin() as t:
             t.add_rows(run.key, rows([0]))
-            t.add_points(run.key, 1, [(1, 0.5)])
+            t.add_points(run.key, 1, [Point(1, 0.5, 1)])
         refused: list[Callable[[Transaction], object]] = [
             lambda t: t.add_sweep(a_sweep()),
             lambda t: t.add_run(a_run(1, id="another1")),
             lambda t: t.add_run(a_run(2, id=run.id)),
             lambda t: t.add_rows(run.key, rows([1, 0])),
-            lambda t: t.add_points(run.key, 1, [(2, 0.5), (1, 0.5)]),
+            lambda t: t.add_points(run.key, 1, [Point(2, 0.5, 2), Point(1, 0.5, 1)]),
         ]
         for write in refused:
             with pytest.raises(IllegalTransition), begin() as t:
@@ -551,7 +553,7 @@ class StoreConformance:
             t.save_run(replace(run, objective=value))
         assert store.run("sweep001", 1) == run
         with pytest.raises(IllegalTransition), begin() as t:
-            t.add_points(run.key, 1, [(1, value)])
+            t.add_points(run.key, 1, [Point(1, value, 1)])
 
     # reading
 
@@ -694,12 +696,15 @@ class StoreConformance:
             for run in (one, two, three, other):
                 t.add_attempt(Attempt(run_key=run.key, n=1, state=AttemptState.lost))
                 t.add_attempt(Attempt(run_key=run.key, n=2))
-            t.add_points(two.key, 2, [(2, 0.25), (1, 0.5)])
-            t.add_points(two.key, 1, [(1, 9.0)])
-            t.add_points(one.key, 1, ((k, 1 / k) for k in range(1, 12)))
-            t.add_points(three.key, 2, [(1, 9.0)])
-            t.add_points(other.key, 1, [(1, 9.0)])
-        assert store.curves("sweep001") == {one.id: [1 / k for k in range(1, 12)], two.id: [0.5, 0.25]}
+            t.add_points(two.key, 2, [Point(2, 0.25, 2), Point(1, 0.5, 1)])
+            t.add_points(two.key, 1, [Point(1, 9.0, 1)])
+            t.add_points(one.key, 1, (Point(k, 1 / k, k / 2) for k in range(1, 12)))
+            t.add_points(three.key, 2, [Point(1, 9.0, 1)])
+            t.add_points(other.key, 1, [Point(1, 9.0, 1)])
+        assert store.curves("sweep001") == {
+            one.id: [Point(k, 1 / k, k / 2) for k in range(1, 12)],
+            two.id: [Point(1, 0.5, 1), Point(2, 0.25, 2)],
+        }
 
     def test_decisions(self, store: Store, begin: Begin, add_runs: Callable[..., list[Run]]) -> None:
         one, two = add_runs({}, {})

@@ -359,7 +359,7 @@ def test_preempted_runs_come_back_without_penalty(yard: Yard) -> None:
 
 
 def test_a_bad_run_is_stopped_when_its_report_arrives(yard: Yard) -> None:
-    rule = {"type": "hyperband", "min_iter": 2, "eta": 3}
+    rule = {"type": "hyperband", "min_iter": 2, "eta": 3, "min_peers": 2}
     sweep = yard.sweep(run_cap=2, early_terminate=rule)
     good, bad = yard.hand(sweep, "good"), yard.hand(sweep, "bad")
     a, b = good.start(), bad.start()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,8 @@ from sweepyard.agent.command import DEFAULT, MACRO, Command
 from sweepyard.cli import app
 from sweepyard.controller.macros import MACROS
 from sweepyard.controller.spec import read_spec
-from sweepyard.controller.specmodel import DISTRIBUTIONS, Hyperband, Metric, SweepFile
+from sweepyard.controller.specmodel import DISTRIBUTIONS, Metric, SweepFile
+from sweepyard.controller.stopmodel import RULES
 from sweepyard.controller.yamlfile import load
 from sweepyard.lint import Outline
 from sweepyard.search.registry import METHODS
@@ -55,9 +57,17 @@ def test_together_they_show_every_key_and_name() -> None:
     raw = [load(file.read_text()).value for file in FILES]
     assert {key for sweep in raw for key in sweep} >= SweepFile.model_fields.keys()
     assert {key for sweep in raw for key in sweep.get("metric", ())} == Metric.model_fields.keys()
-    assert {key for sweep in raw for key in sweep.get("early_terminate", ())} == Hyperband.model_fields.keys()
+    rules = [rule for sweep in raw for rule in _rules(sweep.get("early_terminate", []))]
+    assert {rule["type"] for rule in rules if "type" in rule} == RULES.keys()
+    assert {key for rule in rules for key in rule} == {
+        key for model in RULES.values() for key in model.model_fields
+    }
     assert {sweep["method"] for sweep in raw} == set(METHODS)
     assert {name for name in MACROS if f"${{{name}}}" in text} == set(MACROS)
     assert any(macro.startswith("envvar:") for _, macro in MACRO.findall(text))
     inferred = {"constant", "categorical"}
     assert all(name in inferred or f"distribution: {name}" in text for name in DISTRIBUTIONS)
+
+
+def _rules(early_terminate: Any) -> list[dict[str, Any]]:
+    return early_terminate if isinstance(early_terminate, list) else [early_terminate]

@@ -27,6 +27,7 @@ from sweepyard.tracking.records import (
     AttemptState,
     Decision,
     Outcome,
+    Point,
     PriorRun,
     Run,
     RunState,
@@ -148,7 +149,7 @@ def full(store: SqlStore) -> None:
         t.add_prior_runs([PriorRun(sweep_id=SWEEP.id, n=1, source="", params={}, value=1.0)])
         run = t.add_run(RUN)
         t.add_attempt(Attempt(run_key=run.key, n=1))
-        t.add_points(run.key, 1, [(1, 0.5)])
+        t.add_points(run.key, 1, [Point(1, 0.5, 1)])
         t.add_decision(
             Decision(
                 run_key=run.key,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import islice
 from time import process_time
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sweepyard.errors import SpecError
 from sweepyard.schedulers.hyperband import Hyperband
+from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.tracking.records import Objective
 
@@ -17,8 +19,27 @@ LOSS = Objective(name="loss")
 ACCURACY = Objective(name="val_accuracy", goal="maximize")
 
 
+def curve(values, number=0):
+    found = Curve(number=number)
+    for value in values:
+        found.add(value)
+    return found
+
+
 def rule(objective=LOSS, **spec):
-    return make_scheduler({"type": "hyperband", **spec}, objective)
+    """W&B's rule, unless `reevaluate` says otherwise."""
+    return Lists(make_scheduler({"type": "hyperband", "reevaluate": True, **spec}, objective))
+
+
+class Lists:
+    """A scheduler that is told of lists of values."""
+
+    def __init__(self, scheduler):
+        self._scheduler = scheduler
+        self.rungs = scheduler.rungs
+
+    def judge(self, run_id, lists):
+        return self._scheduler.judge(run_id, {key: curve(values) for key, values in lists.items()})
 
 
 def stopped(curves, objective=LOSS, **spec):
@@ -133,6 +154,59 @@ def test_a_run_that_has_logged_nothing_is_not_judged():
     assert rule(min_iter=1).judge("a", {"a": [], "b": [1.0]}) is None
 
 
+OUR_VECTORS = [
+    ([[5] * 3], []),
+    ([[5] * 3, [4] * 3], []),
+    ([[4] * 3, [3] * 3, [5] * 3], [2]),
+    ([[5] * 3, [4] * 3, [3] * 3], []),
+    ([[5] * 3] * 4, []),
+    ([[4] * 3, [3] * 3, [5, 5, 5, 1, 1]], []),
+    ([[4] * 3, [3] * 3, [5, 5]], []),
+]
+"""Runs in the order in which they come to rung 3, and which of them we stop. The third is the first judged."""
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize(("lists", "expected"), OUR_VECTORS, ids=str)
+def test_our_default_judges_a_run_once_and_only_among_enough_peers(lists, expected, maximize):
+    scheduler = make_scheduler({"type": "hyperband", "min_iter": 3}, ACCURACY if maximize else LOSS)
+    curves = {}
+    for i, values in enumerate(lists):
+        curves[i] = curve([-value for value in values] if maximize else values)
+
+    gone = [
+        i
+        for i in curves
+        if (verdict := scheduler.judge(i, dict(islice(curves.items(), i + 1)))) and verdict.action == "stop"
+    ]
+
+    assert gone == expected
+
+
+def test_a_resource_of_the_users_own():
+    scheduler = make_scheduler({"type": "hyperband", "min_iter": 3, "min_peers": 2}, LOSS)
+    a, b = Curve(number=1), Curve(number=2)
+    for position, value in [(0.5, 9.0), (1.0, 8.0), (3.5, 1.0), (3.5, 0.5), (2.0, 0.1)]:
+        a.add(value, position)
+    b.add(5.0, 1)
+    b.add(2.0, 8)
+
+    verdict = scheduler.judge("b", {"a": a, "b": b})
+
+    assert a.positions == [0.5, 1.0, 3.5, 3.5, 3.5]
+    assert a.index_at(3) == 2
+    assert (verdict.action, verdict.rung, verdict.value, verdict.threshold) == ("stop", 3, 2.0, 1.0)
+    assert scheduler.judge("a", {"a": a, "b": b}) is None  # it has been there before
+
+
+def test_news_that_is_no_number_is_no_arrival():
+    scheduler = make_scheduler({"type": "hyperband", "min_iter": 3}, LOSS)
+    a = curve([1, 2, 3])
+    a.broken = True
+
+    assert scheduler.judge("a", {"a": a}) is None
+
+
 def test_reasons():
     curves = {"a": [0.5, 0.71], "b": [0.5, 0.78], "c": [0.6, 0.2]}
     scheduler = rule(ACCURACY, min_iter=2)
@@ -172,21 +246,21 @@ def test_survivors_are_one_more_than_the_share(n, eta, maximize, dice):
 )
 def test_verdicts_hold_what_the_rule_says(curves, eta, strict, maximize):
     objective = ACCURACY if maximize else LOSS
-    scheduler = Hyperband([2, 4, 8], objective, eta=eta, strict=strict)
+    scheduler = Lists(Hyperband([2, 4, 8], objective, eta=eta, strict=strict, reevaluate=True))
     sign = -1 if maximize else 1
-    for run_id, curve in curves.items():
+    for run_id, values in curves.items():
         verdict = scheduler.judge(run_id, curves)
-        passed = [rung for rung in (2, 4, 8) if rung <= len(curve)]
+        passed = [rung for rung in (2, 4, 8) if rung <= len(values)]
         if not passed:
             assert verdict is None
             continue
         losses = sorted(sign * other[passed[-1] - 1] for other in curves.values() if len(other) >= passed[-1])
-        loss = sign * curve[passed[-1] - 1] if strict else min(sign * value for value in curve)
+        loss = sign * values[passed[-1] - 1] if strict else min(sign * value for value in values)
         if loss > losses[math.floor(len(losses) / eta)]:
             assert verdict.action == "stop"
             assert verdict.threshold == sign * losses[math.floor(len(losses) / eta)]
         else:
-            assert (verdict is not None) == (len(curve) == passed[-1])
+            assert (verdict is not None) == (len(values) == passed[-1])
             assert verdict is None or verdict.action == "continue"
         if verdict:
             assert (verdict.rule, verdict.rung, verdict.peers) == ("hyperband", passed[-1], len(losses))
@@ -194,10 +268,10 @@ def test_verdicts_hold_what_the_rule_says(curves, eta, strict, maximize):
 
 def test_judging_costs_no_more_than_a_look_at_each_curve():
     dice = random.Random(1)
-    scheduler = rule(min_iter=3)
+    scheduler = make_scheduler({"type": "hyperband", "min_iter": 3, "reevaluate": True}, LOSS)
 
     def cpu_s(count):
-        curves = {str(i): [dice.random() for _ in range(50)] for i in range(count)}
+        curves = {str(i): curve([dice.random() for _ in range(50)]) for i in range(count)}
         times = []
         for _ in range(5):
             started = process_time()

@@ -332,9 +332,9 @@ BAD: dict[str, tuple[str, int, str]] = {
     # early_terminate
     "no type": (stop("min_iter: 3"), 5, "early_terminate: type is missing"),
     "other type": (
-        stop("type: median, min_iter: 3"),
+        stop("type: envelope, min_iter: 3"),
         5,
-        "'median' is not known (allowed: hyperb",
+        "'envelope' is not known (allowed: hyperband, asha, ",
     ),
     "misspelt type": (stop("type: hyperbnd, min_iter: 3"), 5, "did you mean hyperband?"),
     "hyperband as a word": (
@@ -368,6 +368,36 @@ BAD: dict[str, tuple[str, int, str]] = {
         stop("type: hyperband, min_iter: 1, strict: yes"),
         5,
         "neither true nor false",
+    ),
+    "hyperband min_peers 0": (stop("type: hyperband, min_iter: 1, min_peers: 0"), 5, "it must be at least 1"),
+    "reevaluate a word": (stop("type: hyperband, reevaluate: often"), 5, "neither true nor false"),
+    "asha brackets alone": (stop("type: asha, brackets: 2"), 5, "brackets: needs max_iter"),
+    "asha without a rung": (stop("type: asha, min_iter: 3, max_iter: 3"), 5, "there is no rung"),
+    "asha with too many brackets": (
+        stop("type: asha, max_iter: 9, brackets: 4"),
+        5,
+        "give 2 rungs, so up to 3 brackets",
+    ),
+    "asha with s": (stop("type: asha, s: 2"), 5, "s: unknown key (asha takes type, resource, nan, min_iter"),
+    "median min_peers a fraction": (stop("type: median, min_peers: 1.5"), 5, "1.5 is not a whole number"),
+    "median min_iter negative": (stop("type: median, min_iter: -1"), 5, "it must be at least 0"),
+    "patience without its number": (stop("type: patience"), 5, "patience is missing"),
+    "patience 0": (stop("type: patience, patience: 0"), 5, "it must be above 0"),
+    "threshold without a value": (stop("type: threshold, at: 3"), 5, "value is missing"),
+    "threshold of a word": (stop("type: threshold, at: 3, value: low"), 5, "'low' is not a number"),
+    "nan as a flag": (stop("nan: true"), 5, "true is not known (allowed: stop)"),
+    "resource a number": (stop("type: median, resource: 3"), 5, "put quotes around it"),
+    "no rule in the list": (top("early_terminate: []"), 5, "is an empty list"),
+    "a word in the list": (top("early_terminate: [nan]"), 5, "early_terminate[0]: must be a mapping"),
+    "a bad rule in the list": (
+        top("early_terminate: [nan: stop, {type: patience, patience: -1}]"),
+        5,
+        "early_terminate[1].patience: -1 is too small",
+    ),
+    "two resources": (
+        top("early_terminate: [{type: median, resource: epoch}, {type: median, resource: step}]"),
+        5,
+        "all rules must count the same resource, not epoch and step",
     ),
     "unknown hyperband key": (stop("type: hyperband, min_itr: 1"), 5, "did you mean min_iter?"),
     # the other top-level keys

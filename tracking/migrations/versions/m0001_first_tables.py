@@ -185,26 +185,28 @@ CREATE TABLE history (
 ) {clustered};
 
 CREATE TABLE points (
-    run_key {integer} NOT NULL,
-    attempt {integer} NOT NULL,
-    k       {integer} NOT NULL CHECK (k >= 1),
-    value   {real} NOT NULL CHECK (value {finite}),
+    run_key  {integer} NOT NULL,
+    attempt  {integer} NOT NULL,
+    k        {integer} NOT NULL CHECK (k >= 1),
+    position {real} NOT NULL CHECK (position {finite}),
+    value    {real} NOT NULL CHECK (value {finite}),
     PRIMARY KEY (run_key, attempt, k),
     FOREIGN KEY (run_key, attempt) REFERENCES attempts (run_key, n)
 ) {clustered};
 
 CREATE TABLE decisions (
-    id         {id},
-    run_key    {integer} NOT NULL,
-    attempt    {integer} NOT NULL,
-    action     TEXT NOT NULL CHECK (action IN ('continue', 'stop')),
-    rule       TEXT NOT NULL,
-    reason     TEXT NOT NULL,
-    rung       {integer} NOT NULL,
-    value      {real} NOT NULL,
-    threshold  {real},
-    peers      {integer} NOT NULL,
-    decided_at {real} NOT NULL,
+    id          {id},
+    run_key     {integer} NOT NULL,
+    attempt     {integer} NOT NULL,
+    action      TEXT NOT NULL CHECK (action IN ('continue', 'stop')),
+    rule        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    rung        {real} NOT NULL,
+    value       {real},
+    threshold   {real},
+    peers       {integer} NOT NULL,
+    decided_at  {real} NOT NULL,
+    probability {real},
     FOREIGN KEY (run_key, attempt) REFERENCES attempts (run_key, n)
 ) {strict};
 
