@@ -26,6 +26,7 @@ from sweepyard.views import (
     RunDetail,
     RunPage,
     RunView,
+    SavedView,
     SweepDetail,
     SweepPage,
     SweepView,
@@ -68,7 +69,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
         agents=_agents(store, sweep, running),
         running=[of(RunView, run) for run in running],
         decisions=[of(DecisionView, one) for one in store.decisions(sweep.id, newest=LAST_DECISIONS)],
-        saved_steps=store.saved_steps(sweep.id),
+        saved=of(SavedView, store.saved(sweep.id)),
         warnings=_warnings(store, sweep, counts),
     )
 

@@ -67,8 +67,11 @@ def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
 
 
 def status(sweep: SweepDetail) -> RenderableType:
-    """A sweep as it is now, with the last decisions of early termination."""
+    """A sweep as it is now, with what early termination saved, and its last decisions."""
     parts: list[RenderableType] = [*_summary(sweep)]
+    line = saved_line(sweep)
+    if line:
+        parts.append(Text(line))
     if any(agent.state == "active" for agent in sweep.agents):
         parts += [Text(), agents_table(sweep)]
     if sweep.decisions:
@@ -87,11 +90,9 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
         parts += [Text(), best(sweep.best, sweep.metric)]
     if len(top) > 1:
         parts += [Text(), Text(f"top {len(top)} runs", style="bold"), runs_table(top, sweep, why=False)]
-    stopped = sweep.counts.get(RunState.stopped, 0)
-    if stopped:
-        parts.append(
-            Text(f"{_many(stopped, 'run')} stopped early, which saved {_many(sweep.saved_steps, 'step')}.")
-        )
+    line = saved_line(sweep)
+    if line:
+        parts.append(Text(line))
     failed = sweep.counts.get(RunState.failed, 0) + sweep.counts.get(RunState.crashed, 0)
     if failed:
         parts.append(Text(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
@@ -232,6 +233,17 @@ def best_line(sweep: SweepDetail) -> str | None:
         return None
     run, params = sweep.best, short(sweep.best.params, constants(sweep))
     return f"best so far: {sweep.metric.name} {number(run.objective)}, run {run.number} ({params})"
+
+
+def saved_line(sweep: SweepDetail) -> str | None:
+    """`4 runs stopped early, which saved 41 steps (25 %) and about 3 min`; None before the first."""
+    stopped = sweep.counts.get(RunState.stopped, 0)
+    if not stopped:
+        return None
+    saved = (
+        f"{_many(sweep.saved.steps, 'step')} ({sweep.saved.share:.0%}) and about {duration(sweep.saved.seconds)}"
+    )
+    return f"{_many(stopped, 'run')} stopped early, which saved {saved}."
 
 
 def state_text(state: str) -> Text:

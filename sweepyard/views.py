@@ -78,7 +78,7 @@ class DecisionView(View):
     threshold: float | None
     peers: int = Field(description="How many runs set the threshold, this one included.")
     probability: float | None = Field(
-        description="That it would have become the best, if the rule foretells that."
+        None, description="That it would have become the best, if the rule foretells that."
     )
     decided_at: float
 
@@ -157,6 +157,15 @@ class Progress(View):
     eta_s: float | None = Field(description="Seconds to go, judged by the last runs; null if that says nothing.")
 
 
+class SavedView(View):
+    """What early stopping saved against running every stopped run as long as the longest finished one."""
+
+    steps: int = Field(description="Values of the metric that were not waited for.")
+    seconds: float = Field(description="The time that they would have taken, at each run's own pace.")
+    used_steps: int = Field(description="Steps that all runs have taken.")
+    share: float = Field(description="The part of all steps that was saved, of 0 to 1.")
+
+
 class SweepDetail(SweepView):
     """One sweep, with what happens in it."""
 
@@ -166,7 +175,7 @@ class SweepDetail(SweepView):
     agents: list[AgentView]
     running: list[RunView] = Field(description="The runs that are executed now, the first 100.")
     decisions: list[DecisionView] = Field(description="The last decisions of early termination, oldest first.")
-    saved_steps: int = Field(description="Steps that early stopping saved, against the longest finished run.")
+    saved: SavedView
     warnings: list[str] = Field([], description="What is probably not as it was meant, and what to do about it.")
 
 

@@ -20,6 +20,7 @@ from sweepyard.tracking.records import (
     Row,
     Run,
     RunState,
+    Saved,
     SpecVersion,
     Sweep,
     SweepState,
@@ -127,8 +128,8 @@ class Store(Protocol):
         """Every state, zero included."""
         ...
 
-    def saved_steps(self, sweep_id: str) -> int:
-        """What early stopping saved: how many steps the stopped runs are short of the longest finished one."""
+    def saved(self, sweep_id: str) -> Saved:
+        """What early stopping saved against running every stopped run as long as the longest finished one."""
         ...
 
     def best_run(self, sweep: Sweep) -> Run | None:

@@ -261,6 +261,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What early stopping has saved: steps (values of the metric), and seconds at each stopped run's own pace."""
+
+    steps: int
+    seconds: float
+    used_steps: int
+    """What all runs of the sweep have taken."""
+
+    @property
+    def share(self) -> float:
+        """The part of all steps that was saved, of 0 to 1."""
+        return self.steps / max(self.steps + self.used_steps, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One fact in the story of a sweep, run or agent. `id` grows; 0: not stored yet."""
 

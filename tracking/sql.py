@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, nulls_last, select, update
+from sqlalchemy import ColumnElement, Select, case, func, nulls_last, select, update
 
 from sweepyard.errors import Fenced
 from sweepyard.tracking.database import Database, connect
@@ -26,6 +26,7 @@ from sweepyard.tracking.records import (
     Row,
     Run,
     RunState,
+    Saved,
     SpecVersion,
     Sweep,
     SweepState,
@@ -164,12 +165,20 @@ class SqlStore:
         with self._database.reading() as connection:
             return dict.fromkeys(RunState, 0) | dict(connection.execute(counted).all())
 
-    def saved_steps(self, sweep_id: str) -> int:
-        stopped = (runs.c.sweep_id == sweep_id, runs.c.state == RunState.stopped)
+    def saved(self, sweep_id: str) -> Saved:
         finished = (runs.c.sweep_id == sweep_id, runs.c.state == RunState.finished)
         longest = self._scalar(select(func.max(runs.c.steps)).where(*finished)) or 0
-        short = select(func.sum(longest - runs.c.steps)).where(*stopped, runs.c.steps < longest)
-        return int(self._scalar(short) or 0)
+        missing = case((runs.c.state == RunState.stopped, longest - runs.c.steps), else_=0)
+        pace_s = (runs.c.ended_at - runs.c.started_at) / func.nullif(runs.c.steps, 0)
+        short = missing > 0
+        sums = select(
+            func.sum(case((short, missing), else_=0)),
+            func.sum(case((short, missing * pace_s), else_=0.0)),
+            func.sum(runs.c.steps),
+        ).where(runs.c.sweep_id == sweep_id)
+        with self._database.reading() as connection:
+            steps, seconds, used = connection.execute(sums).one()
+        return Saved(steps=int(steps or 0), seconds=float(seconds or 0), used_steps=int(used or 0))
 
     def best_run(self, sweep: Sweep) -> Run | None:
         if sweep.objective is None:

@@ -27,6 +27,7 @@ from sweepyard.tracking.records import (
     Row,
     Run,
     RunState,
+    Saved,
     SpecVersion,
     Sweep,
     SweepState,
@@ -648,21 +649,24 @@ class StoreConformance:
         assert store.best_run(a_sweep()) is None
         assert store.best_run(a_sweep(spec={})) is None
 
-    def test_saved_steps(self, store: Store, add_runs: Callable[..., list[Run]]) -> None:
+    def test_saved(self, store: Store, add_runs: Callable[..., list[Run]]) -> None:
         finished, stopped = RunState.finished, RunState.stopped
-        assert store.saved_steps("sweep001") == 0
+        assert store.saved("sweep001") == Saved(steps=0, seconds=0.0, used_steps=0)
         add_runs({"state": stopped, "steps": 3})
-        assert store.saved_steps("sweep001") == 0
+        assert store.saved("sweep001") == Saved(steps=0, seconds=0.0, used_steps=3)
         add_runs(
             {"state": finished, "steps": 50},
             {"state": finished, "steps": 40},
-            {"state": stopped, "steps": 5},
-            {"state": stopped, "steps": 15},
-            {"state": stopped, "steps": 60},
+            {"state": stopped, "steps": 5, "started_at": 10.0, "ended_at": 20.0},
+            {"state": stopped, "steps": 15, "started_at": 10.0, "ended_at": 25.0},
+            {"state": stopped, "steps": 0, "started_at": 10.0, "ended_at": 20.0},
+            {"state": stopped, "steps": 60, "started_at": 10.0, "ended_at": 20.0},
             {"state": RunState.failed, "steps": 1},
             sweep=a_sweep("sweep002"),
         )
-        assert store.saved_steps("sweep002") == 45 + 35
+        saved = store.saved("sweep002")
+        assert saved == Saved(steps=45 + 35 + 50, seconds=45 * 2.0 + 35 * 1.0, used_steps=171)
+        assert saved.share == 130 / 301
 
     def test_attempts(self, store: Store, begin: Begin, add_runs: Callable[..., list[Run]]) -> None:
         first, second = add_runs({}, {})

@@ -159,13 +159,15 @@ class TestSweeps:
             "preempted": 0,
         }
         assert (shown["best"]["number"], shown["best"]["objective"]) == (5, 0.95)
-        assert shown["metric"] == {"name": "acc", "goal": "maximize", "target": 0.99}
+        assert shown["metric"] == {"name": "acc", "goal": "maximize", "target": 0.99, "summary": None}
         # 4 runs ended in the 1000 s since the first of the last 5 did; 15 are missing.
         assert shown["progress"] == {"created": 7, "ended": 5, "total": 20, "fraction": 0.25, "eta_s": 3750.0}
         assert [(agent["id"], agent["runs"]) for agent in shown["agents"]] == [("agent-a", []), ("agent-b", [6])]
         assert [run["number"] for run in shown["running"]] == [6]
         assert [(one["run_number"], one["action"]) for one in shown["decisions"]] == [(2, "continue"), (2, "stop")]
-        assert shown["saved_steps"] == 47 + 41
+        assert shown["saved"]["steps"] == 47 + 41
+        assert shown["saved"]["seconds"] == pytest.approx(47 * (1100 - 950) / 3 + 41 * (1200 - 950) / 9)
+        assert shown["saved"]["share"] == pytest.approx(88 / (88 + 50 + 3 + 9 + 40 + 12))
 
     def test_ids_are_read_in_any_case(self, reader: Client) -> None:
         assert get(reader, f"/sweeps/{SWEEP.upper()}")["id"] == SWEEP

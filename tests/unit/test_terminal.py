@@ -9,7 +9,16 @@ from rich.console import Console, RenderableType
 
 from sweepyard import terminal
 from sweepyard.tracking.records import RunState, SweepState
-from sweepyard.views import AgentView, DecisionView, EventView, MetricView, Progress, RunView, SweepDetail
+from sweepyard.views import (
+    AgentView,
+    DecisionView,
+    EventView,
+    MetricView,
+    Progress,
+    RunView,
+    SavedView,
+    SweepDetail,
+)
 
 
 def run_view(number: int = 1, **changes: Any) -> RunView:
@@ -85,7 +94,7 @@ def sweep_view(**changes: Any) -> SweepDetail:
         "agents": [agent_view(11, runs=[17]), agent_view(12), agent_view(13, state="lost")],
         "running": [run_view(17)],
         "decisions": [],
-        "saved_steps": 41,
+        "saved": SavedView(steps=41, seconds=200.0, used_steps=123, share=0.25),
     }
     return SweepDetail(**fields | changes)
 
@@ -146,7 +155,7 @@ def test_the_result_names_what_was_found_and_what_was_saved() -> None:
     lines = shown(terminal.result(sweep_view(state=SweepState.finished, counts=counts), top))
     assert "best acc 0.97  run 9 (finished after 3 steps)" in lines
     assert "  lr        0.012346" in lines
-    assert lines[-2] == "4 runs stopped early, which saved 41 steps."
+    assert lines[-2] == "4 runs stopped early, which saved 41 steps (25%) and about 3 min."
     assert lines[-1] == "1 run failed: sweepyard runs sweep000 --state failed"
     begin = lines.index("top 2 runs")
     assert [line.split()[:4] for line in lines[begin + 2 : begin + 4]] == [
