@@ -6,9 +6,11 @@ again: the store is the truth.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
 from sweepyard.schedulers.port import Curve, Scheduler
 from sweepyard.schedulers.registry import make_scheduler, resource_of
@@ -87,20 +89,52 @@ class Ledger:
         return [pair for pair in self.open_attempts if pair[1].state is AttemptState.offered]
 
     def history(self) -> list[Observation]:
-        """What a searcher may know: ended runs in the order in which they ended."""
+        """What a searcher may know: ended runs, or with repeats points, in the order in which they ended."""
         ended = [run for run in self.runs.values() if run.state in RUN_ENDED]
         ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
-        return [
-            Observation(
+        observed = {
+            run.id: Observation(
                 number=run.number,
                 params=run.params,
                 value=run.objective if run.state in RUN_SCORED else None,
             )
             for run in ended
+        }
+        return list(observed.values()) if self.repeat is None else self._points_observed(observed)
+
+    def _points_observed(self, observed: Mapping[str, Observation]) -> list[Observation]:
+        closed = [point for point in self.points() if not point.is_open]
+        closed.sort(key=lambda point: (point.ended_at, point.runs[0].number))
+        return [
+            point.observation([observed[run.id] for run in point.runs], self.sweep.objective) for point in closed
         ]
 
     def pending(self) -> list[Params]:
-        return [run.params for run in self.open_runs]
+        """The points that have no result yet."""
+        if self.repeat is None:
+            return [run.params for run in self.open_runs]
+        return [point.params for point in self.points() if point.is_open]
+
+    @property
+    def repeat(self) -> Repeat | None:
+        return Repeat.of(self.sweep.spec)
+
+    def points(self) -> list[Point]:
+        """All points of a sweep with repeats; of another one nothing."""
+        return [] if self.repeat is None else points_of(self.runs.values(), self.repeat)
+
+    @property
+    def begun(self) -> int:
+        """How many points were proposed."""
+        return len(self.runs) if self.repeat is None else len(self.points())
+
+    def best_value(self) -> float | None:
+        """The objective of the best run; with repeats that of the best point."""
+        if self.repeat is None or self.sweep.objective is None:
+            run = self.best()
+            return run.objective if run else None
+        point = best_point(self.runs.values(), self.repeat, self.sweep.objective)
+        return point.value(self.sweep.objective) if point else None
 
     def best(self) -> Run | None:
         """The run with the best objective among those that count; the earlier one of equals."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.repeats import Point
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.lifecycle import (
     ATTEMPT_MOVES,
@@ -66,6 +67,20 @@ class Ending:
 
 def propose(ledger: Ledger, tx: Transaction, suggestion: Suggestion, now: float) -> Run:
     """A new run with its first attempt, ready to be offered."""
+    repeat = ledger.repeat
+    params = repeat.params(suggestion.params, 0) if repeat else suggestion.params
+    return _new(ledger, tx, replace(suggestion, params=params), None, now)
+
+
+def repeat(ledger: Ledger, tx: Transaction, point: Point, now: float) -> Run:
+    """The next run of a point, with the next seed."""
+    first, n = point.runs[0], len(point.runs)
+    reason = f"repeat {n + 1} of {point.repeat.times} of run {first.number}"
+    suggestion = Suggestion(params=point.repeat.params(point.params, n), reason=reason)
+    return _new(ledger, tx, suggestion, first.number, now)
+
+
+def _new(ledger: Ledger, tx: Transaction, suggestion: Suggestion, repeat_of: int | None, now: float) -> Run:
     number = len(ledger.runs) + 1
     run = tx.add_run(
         Run(
@@ -76,6 +91,7 @@ def propose(ledger: Ledger, tx: Transaction, suggestion: Suggestion, now: float)
             params=suggestion.params,
             reason=suggestion.reason,
             detail=suggestion.detail,
+            repeat_of=repeat_of,
             created_at=now,
         )
     )

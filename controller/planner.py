@@ -6,6 +6,7 @@ after a crash, twice, or too late is always right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -29,6 +30,7 @@ class View:
 
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
+    `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     """
 
     state: SweepState
@@ -41,6 +43,8 @@ class View:
     attempts: Sequence[OpenAttempt]
     free: int
     proposing: bool
+    times: int
+    missing: int
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
@@ -48,6 +52,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """`n` more runs of points that lack some."""
+
     n: int
 
 
@@ -77,7 +88,7 @@ class Close:
     reason: str
 
 
-Intent: TypeAlias = Propose | Offer | Withdraw | Lose | Finish | Close
+Intent: TypeAlias = Propose | Repeat | Offer | Withdraw | Lose | Finish | Close
 
 
 def plan(view: View) -> list[Intent]:
@@ -98,8 +109,11 @@ def plan(view: View) -> list[Intent]:
     wanted = view.free - len(_offered(view))
     if view.run_cap is not None:
         wanted = min(wanted, view.run_cap - view.created)
+    again = min(max(wanted, 0), view.missing)
+    repeats: list[Intent] = [Repeat(again)] if again else []
+    points = math.ceil((wanted - again) / view.times)
     # One question at a time: a searcher must know its last answer, or it would give it again.
-    return [*offers, Propose(wanted)] if wanted > 0 and not view.proposing else offers
+    return [*offers, *repeats, Propose(points)] if points > 0 and not view.proposing else [*offers, *repeats]
 
 
 def _offered(view: View) -> list[OpenAttempt]:
@@ -131,6 +145,6 @@ def _done(view: View) -> str | None:
             return f"{view.objective.name} reached the target {view.target:g} (best {view.best:g})"
     if view.run_cap is not None and view.created >= view.run_cap:
         return f"run_cap {view.run_cap} is reached"
-    if view.exhausted:
+    if view.exhausted and not view.missing:
         return "every point of the space has been tried"
     return None

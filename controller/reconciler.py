@@ -151,7 +151,7 @@ class Reconciler:
         ledger = self.ledger(answer.sweep_id)
         if ledger is None or ledger.sweep.state not in (SweepState.pending, SweepState.running):
             return
-        if answer.created != len(ledger.runs):
+        if answer.created != ledger.begun:
             return  # asked before a failed transaction, and asked again after it
         cap = ledger.sweep.run_cap
         for suggestion in answer.suggestions:
@@ -195,7 +195,7 @@ class Reconciler:
     def _view(self, ledger: Ledger, now: float) -> planner.View:
         sweep = ledger.sweep
         target = (sweep.spec.get("metric") or {}).get("target")
-        best = ledger.best() if target is not None else None
+        missing = sum(point.missing for point in ledger.points())
         attempts = [
             planner.OpenAttempt(
                 run_id=run.id, state=attempt.state, agent_id=attempt.agent_id, age_s=self._age_s(run, now)
@@ -208,11 +208,13 @@ class Reconciler:
             run_cap=sweep.run_cap,
             target=target,
             created=len(ledger.runs),
-            best=best.objective if best else None,
+            best=None if target is None else ledger.best_value(),
             exhausted=ledger.exhausted,
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
             proposing=sweep.id in self._proposing,
+            times=ledger.repeat.times if ledger.repeat else 1,
+            missing=missing,
             lost_agents=self._agents.lost(now),
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
@@ -249,6 +251,9 @@ class Reconciler:
                 moves.move_sweep(ledger, tx, SweepEvent.close, words, now)
             case planner.Propose(n):
                 return self._propose(tx, ledger, n, effects)
+            case planner.Repeat(n):
+                for _ in range(n):
+                    moves.repeat(ledger, tx, next(point for point in ledger.points() if point.missing), now)
             case planner.Offer(run_id):
                 offer = _offer(ledger.runs[run_id])
                 effects.offers[offer.ref] = offer

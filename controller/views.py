@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sweepyard.controller.metricname import trouble
+from sweepyard.controller.repeats import Repeat, best_point
 from sweepyard.plain import dumps
 from sweepyard.search.registry import points_of
 from sweepyard.tracking.port import RunSort, Store
-from sweepyard.tracking.records import RUN_ENDED, Run, RunState, Sweep, SweepState
+from sweepyard.tracking.records import RUN_ENDED, RUN_SCORED, Run, RunState, Sweep, SweepState
 from sweepyard.views import (
     AgentView,
     AttemptView,
@@ -21,6 +22,7 @@ from sweepyard.views import (
     HistoryPage,
     MetricView,
     NewSweep,
+    PointView,
     Progress,
     RowView,
     RunDetail,
@@ -139,7 +141,7 @@ def page_url(sweep: Sweep, base_url: str) -> str:
 
 
 def _short(store: Store, sweep: Sweep, base_url: str, counts: dict[RunState, int]) -> dict[str, Any]:
-    best = store.best_run(sweep)
+    best, point = _best(store, sweep)
     return {
         "id": sweep.id,
         "entity": sweep.entity,
@@ -156,7 +158,26 @@ def _short(store: Store, sweep: Sweep, base_url: str, counts: dict[RunState, int
         "ended_at": sweep.ended_at,
         "counts": counts,
         "best": of(RunView, best) if best else None,
+        "best_point": point,
     }
+
+
+def _best(store: Store, sweep: Sweep) -> tuple[Run | None, PointView | None]:
+    """The best run; with repeats the best point and its first run."""
+    repeat, objective = Repeat.of(sweep.spec), sweep.objective
+    if repeat is None or objective is None:
+        return store.best_run(sweep), None
+    point = best_point(store.runs(sweep.id, states=RUN_SCORED), repeat, objective)
+    if point is None:
+        return None, None
+    view = PointView(
+        params=point.params,
+        value=point.value(objective),
+        objective=repeat.objective,
+        spread=point.spread,
+        runs=[run.number for run in point.runs],
+    )
+    return point.runs[0], view
 
 
 def _metric(sweep: Sweep) -> MetricView | None:
@@ -177,8 +198,9 @@ def _size_of(spec: str) -> int | None:
 
 def _progress(store: Store, sweep: Sweep, counts: dict[RunState, int], now: float) -> Progress:
     created, ended = sum(counts.values()), sum(counts[state] for state in RUN_ENDED)
-    limits = [limit for limit in (sweep.run_cap, _size(sweep)) if limit is not None]
-    total = min(limits, default=None)
+    size, repeat = _size(sweep), Repeat.of(sweep.spec)
+    limits = [sweep.run_cap, size * repeat.times if size is not None and repeat else size]
+    total = min((limit for limit in limits if limit is not None), default=None)
     expected = {SweepState.running: total, SweepState.finishing: created}.get(sweep.state)
     return Progress(
         created=created,

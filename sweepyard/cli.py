@@ -213,11 +213,11 @@ def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
     if found.metric is None:
         raise UserError(f"Sweep {found.id} has no metric, so none of its runs is the best.")
     if as_json:
-        _print_json(found.best)
+        _print_json(found.best_point or found.best)
     elif found.best is None:
         make_console().print(f"No run of sweep {found.id} has a value of {found.metric.name} yet.")
     else:
-        make_console().print(terminal.best(found.best, found.metric))
+        make_console().print(terminal.best(found.best, found.metric, found.best_point))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sweepyard.plain import finite
 from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
-from sweepyard.views import AgentView, EventView, MetricView, RunDetail, RunView, SweepDetail, SweepView
+from sweepyard.views import AgentView, EventView, MetricView, PointView, RunDetail, RunView, SweepDetail, SweepView
 
 STYLES = {
     "running": "blue",
@@ -87,7 +87,7 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
     """What came out of a sweep: the best configuration, its rivals, and what early stopping saved."""
     parts: list[RenderableType] = [Text(), header(sweep), Text(counts(sweep)), *warnings(sweep)]
     if sweep.best and sweep.metric:
-        parts += [Text(), best(sweep.best, sweep.metric)]
+        parts += [Text(), best(sweep.best, sweep.metric, sweep.best_point)]
     if len(top) > 1:
         parts += [Text(), Text(f"top {len(top)} runs", style="bold"), runs_table(top, sweep, why=False)]
     line = saved_line(sweep)
@@ -130,14 +130,27 @@ def counts(sweep: SweepView) -> str:
     return ", ".join(present) or "no runs yet"
 
 
-def best(run: RunView, metric: MetricView) -> RenderableType:
-    """The best run with all its parameters, one per line."""
+def best(run: RunView, metric: MetricView, point: PointView | None = None) -> RenderableType:
+    """The best run, or the best point with its first run, and all parameters, one per line."""
     grid = Table.grid(padding=(0, 2))
-    for name, value in flat(run.params):
+    for name, value in flat(point.params if point else run.params):
         _add(grid, f"  {name}", number(value))
-    title = Text.assemble("best ", (f"{metric.name} {number(run.objective)}", "bold"), f"  run {run.number}")
-    title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
+    title = Text.assemble("best ", (f"{metric.name} {_reading(run, point)}", "bold"), f"  {_whose(run, point)}")
+    if point is None:
+        title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
+
+
+def _reading(run: RunView, point: PointView | None) -> str:
+    """`0.9767`, or `0.9767 ± 0.012` of a point with repeats."""
+    return f"{number(point.value)} ± {number(point.spread, 2)}" if point else number(run.objective)
+
+
+def _whose(run: RunView, point: PointView | None) -> str:
+    if point is None:
+        return f"run {run.number}"
+    runs = ", ".join(map(str, point.runs))
+    return f"{point.objective} of runs {runs}" if len(point.runs) > 1 else f"run {runs}"
 
 
 def warnings(sweep: SweepDetail) -> Iterator[Text]:
@@ -204,7 +217,9 @@ def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
     """Sweeps in the given order."""
     table = _table("sweep", "name", "project", "state", "runs", "best")
     for sweep in sweeps:
-        found = f"{sweep.metric.name} {number(sweep.best.objective)}" if sweep.best and sweep.metric else "-"
+        found = (
+            f"{sweep.metric.name} {_reading(sweep.best, sweep.best_point)}" if sweep.best and sweep.metric else "-"
+        )
         total = sum(sweep.counts.values())
         cap = f" of {sweep.run_cap}" if sweep.run_cap else ""
         _add(table, sweep.id, sweep.name, sweep.project, state_text(sweep.state), f"{total}{cap}", found)
@@ -229,10 +244,19 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
 
 def best_line(sweep: SweepDetail) -> str | None:
     """`best so far: val_accuracy 0.9767, run 12 (...)`; None without one."""
+    reached = best_reached(sweep)
+    if sweep.best is None or reached is None:
+        return None
+    params = sweep.best_point.params if sweep.best_point else sweep.best.params
+    return f"{reached} ({short(params, constants(sweep))})"
+
+
+def best_reached(sweep: SweepDetail) -> str | None:
+    """`best so far: val_accuracy 0.9767, run 12`; None without one."""
     if sweep.best is None or sweep.metric is None:
         return None
-    run, params = sweep.best, short(sweep.best.params, constants(sweep))
-    return f"best so far: {sweep.metric.name} {number(run.objective)}, run {run.number} ({params})"
+    reading, whose = _reading(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)
+    return f"best so far: {sweep.metric.name} {reading}, {whose}"
 
 
 def saved_line(sweep: SweepDetail) -> str | None:

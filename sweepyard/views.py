@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweepyard.tracking.records import AttemptState, Goal, Order, Outcome, RunState, Summary, SweepState
+from sweepyard.tracking.records import AttemptState, Goal, Middle, Order, Outcome, RunState, Summary, SweepState
 
 
 class View(BaseModel):
@@ -31,6 +31,7 @@ class RunView(View):
 
     id: str
     number: int = Field(description="Counts from 1 within the sweep.")
+    repeat_of: int | None = Field(None, description="The number of the run whose point this one tries again.")
     name: str
     state: RunState
     state_reason: str = Field(description="Why it is in this state.")
@@ -47,6 +48,16 @@ class RunView(View):
     created_at: float
     started_at: float | None
     ended_at: float | None
+
+
+class PointView(View):
+    """One point of a sweep with repeats, all of whose runs have a value."""
+
+    params: dict[str, Any] = Field(description="What its runs have in common: all but the seed.")
+    value: float = Field(description="What the objectives of its runs are summed up to.")
+    objective: Middle = Field(description="How they are summed up.")
+    spread: float = Field(description="Their standard deviation; 0 for one alone.")
+    runs: list[int] = Field(description="The numbers of its runs.")
 
 
 class AttemptView(View):
@@ -137,7 +148,11 @@ class SweepView(View):
     created_at: float
     ended_at: float | None
     counts: dict[RunState, int] = Field(description="How many runs are in each state.")
-    best: RunView | None = Field(description="The run with the best objective among the finished and the stopped.")
+    best: RunView | None = Field(
+        description="The run with the best objective among the finished and the stopped;"
+        " with repeats the first run of the best point."
+    )
+    best_point: PointView | None = Field(None, description="The best point of a sweep with repeats.")
 
 
 class NewSweep(SweepView):

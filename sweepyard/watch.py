@@ -57,14 +57,15 @@ class PlainScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._best: float | None = None
+        self._best: str | None = None
 
     def show(self, sweep: SweepDetail, lines: Sequence[Text]) -> None:
         for line in lines:
             self.say(line.plain)
-        if sweep.best and sweep.metric and sweep.best.objective != self._best:
-            self._best = sweep.best.objective
-            self.say(f"best so far: {sweep.metric.name} {terminal.number(self._best)}, run {sweep.best.number}")
+        best = terminal.best_reached(sweep)
+        if best is not None and best != self._best:
+            self._best = best
+            self.say(best)
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

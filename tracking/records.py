@@ -172,7 +172,8 @@ class Run:
     in the present attempt (`Objective.summary`), `steps` is how many there are. `spec_version`: the sweep's
     when the point was proposed; `outside`: it is no point of the space as that is now. `failed_on`: the agent
     of each attempt that was lost or failed, since the run was proposed or a person last asked to try it again
-    ("" where none is known).
+    ("" where none is known). `repeat_of`: the number of the run whose point this one tries again, with another
+    seed.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Run:
     params: Params
     reason: str
     detail: dict[str, Any] = field(default_factory=dict)
+    repeat_of: int | None = None
     spec_version: int = 1
     key: int = 0
     name: str = ""

@@ -120,6 +120,7 @@ runs = table(
     column("id", Text),
     column("sweep_id", Text),
     column("number", BigInteger),
+    column("repeat_of", BigInteger),
     column("name", Text),
     column("state", Word(RunState)),
     column("state_reason", Text),

@@ -15,6 +15,7 @@ from sweepyard.controller.planner import (
     Offer,
     OpenAttempt,
     Propose,
+    Repeat,
     View,
     Withdraw,
     plan,
@@ -32,6 +33,8 @@ QUIET = View(
     attempts=(),
     free=0,
     proposing=False,
+    times=1,
+    missing=0,
     lost_agents={},
     vanished=frozenset(),
     lost_after_s=15.0,
@@ -68,6 +71,30 @@ def test_as_many_are_proposed_as_free_slots_lack_an_offer(free, attempts, propos
 def test_an_offer_that_is_in_no_queue_yet_is_made_before_anything_else() -> None:
     view = replace(QUIET, free=2, attempts=(offered(age_s=None),))
     assert plan(view) == [Offer("r1"), Propose(1)]
+
+
+@pytest.mark.parametrize(
+    ("free", "missing", "cap", "proposing", "expected"),
+    [
+        (1, 2, None, False, [Repeat(1)]),
+        (2, 2, None, False, [Repeat(2)]),
+        (3, 2, None, False, [Repeat(2), Propose(1)]),
+        (8, 2, None, False, [Repeat(2), Propose(2)]),
+        (8, 2, None, True, [Repeat(2)]),
+        (8, 0, 2, False, [Propose(1)]),
+        (8, 2, 1, False, [Repeat(1)]),
+        (0, 2, None, False, []),
+    ],
+)
+def test_points_are_completed_before_others_are_begun(free, missing, cap, proposing, expected) -> None:
+    view = replace(QUIET, free=free, times=3, missing=missing, run_cap=cap, proposing=proposing)
+    assert plan(view) == expected
+
+
+def test_a_space_is_tried_when_no_point_lacks_a_run() -> None:
+    assert plan(replace(QUIET, free=1, times=3, missing=1, exhausted=True)) == [Repeat(1)]
+    [done] = plan(replace(QUIET, free=1, times=3, exhausted=True))
+    assert isinstance(done, Finish)
 
 
 def test_the_cap_finishes_the_sweep_and_the_last_run_closes_it() -> None:

@@ -132,6 +132,7 @@ CREATE TABLE runs (
     state        TEXT NOT NULL CHECK (state IN ({run_states})),
     state_reason TEXT NOT NULL,
     spec_version {integer} NOT NULL CHECK (spec_version >= 1),
+    repeat_of    {integer} CHECK (repeat_of >= 1 AND repeat_of < number),
     outside      {flag} NOT NULL,
     failed_on    TEXT NOT NULL,
     attempt      {integer} NOT NULL CHECK (attempt >= 1),

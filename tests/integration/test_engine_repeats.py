@@ -1,0 +1,64 @@
+"""Sweeps that try each point several times, on a real store and a real Redis."""
+
+from __future__ import annotations
+
+from test_engine import DEADLINE_S, Yard, yard
+
+from sweepyard.clock import wait_until
+from sweepyard.controller.views import new_sweep, sweep_detail
+from sweepyard.tracking.records import Outcome, RunState, SweepState
+
+__all__ = ["yard"]
+
+
+def test_each_point_is_tried_with_each_seed_and_counts_once(yard: Yard) -> None:
+    grid = {"x": {"values": [1, 2]}, "o": {"parameters": {"y": {"value": 0}}}}
+    sweep = yard.sweep(method="grid", parameters=grid, repeat={"times": 3, "objective": "median"})
+    hand = yard.hand(sweep)
+    seen = []
+    for loss in (5.0, 1.0, 6.0, 4.0, 4.5, 4.0):
+        offer = hand.start()
+        seen.append(offer.params)
+        hand.log(offer, loss)
+        if loss == 1.0:
+            yard.restart()
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    assert seen == [{"x": x, "o": {"y": 0}, "seed": seed} for x in (1, 2) for seed in (0, 1, 2)]
+    runs = yard.store.runs(sweep.id)
+    assert [run.repeat_of for run in runs] == [None, 1, 1, None, 4, 4]
+    assert runs[1].reason == "repeat 2 of 3 of run 1"
+    detail = sweep_detail(yard.store, sweep, "http://here", 0.0)
+    assert detail.best is not None
+    assert detail.best_point is not None
+    assert (detail.best.number, detail.best_point.runs, detail.best_point.value) == (4, [4, 5, 6], 4.0)
+    assert detail.best_point.params == {"x": 2, "o": {"y": 0}}
+    assert detail.progress.total == 6
+    assert new_sweep(yard.store, sweep, "http://here", ()).size == 2
+
+
+def test_a_point_whose_run_failed_is_given_up(yard: Yard) -> None:
+    sweep = yard.sweep(method="grid", parameters={"x": {"values": [1, 2]}}, repeat=2, retry={"max": 0})
+    hand = yard.hand(sweep)
+    first = hand.start()
+    hand.end(first, Outcome.failed, "exit code 1")
+    for _ in range(2):
+        offer = hand.start()
+        hand.log(offer, 1.0)
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    found = [(run.params["x"], run.params["seed"], run.state) for run in yard.store.runs(sweep.id)]
+    assert found == [(1, 0, RunState.failed), (2, 0, RunState.finished), (2, 1, RunState.finished)]
+
+
+def test_agents_that_ask_at_once_share_points_and_run_cap_counts_runs(yard: Yard) -> None:
+    sweep = yard.sweep(repeat=3, run_cap=5)
+    hand = yard.hand(sweep, free=4)
+    offers = [hand.start()]
+    hand.free = 0
+    offers += [yard.hand(sweep, f"b{n}").start() for n in range(4)]
+    params = [(offer.number, offer.params["seed"]) for offer in offers]
+    points = {run.number: run.repeat_of or run.number for run in yard.store.runs(sweep.id)}
+    assert len(points) == 5
+    assert sorted(points.values()) in ([1, 1, 1, 2, 2], [1, 1, 2, 2, 2])
+    assert len(set(params)) == 5
