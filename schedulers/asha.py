@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from sweepyard.schedulers.hyperband import newly_at, values_at
-from sweepyard.schedulers.port import Curves, Verdict
-from sweepyard.schedulers.wording import compared, too_few, top
+from sweepyard.schedulers.port import Curve, Curves, Outlook, Rung, Verdict
+from sweepyard.schedulers.wording import compared, rungs_shown, too_few, top, way_to
 from sweepyard.tracking.records import Objective
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -72,14 +72,12 @@ class Asha:
         if passed <= bracket or not newly_at(curve, rung := self.rungs[passed - 1]):
             return None
         value = curve.values[-1]
-        rivals = {key: each for key, each in curves.items() if self.bracket(each.number) == bracket}
-        peers = sorted(values_at(rung, rivals), reverse=self._objective.goal == "maximize")
-        threshold = peers[max(1, int(len(peers) / self._eta)) - 1]
-        judged = len(peers) >= self._min_peers
+        peers, threshold = self._at(rung, bracket, curves)
+        judged = peers >= self._min_peers
         stop = judged and self._objective.better(threshold, value)
         where = f"rung {rung:g}" if len(self.shares) == 1 else f"rung {rung:g} of bracket {bracket}"
-        verdict = f"is {compared(self._objective, worse=stop)} {threshold:.4g}, the threshold of {len(peers)} runs"
-        end = f" {verdict} ({top(self._eta)} kept)" if judged else f", {too_few(len(peers), self._min_peers)}"
+        verdict = f"is {compared(self._objective, worse=stop)} {threshold:.4g}, the threshold of {peers} runs"
+        end = f" {verdict} ({top(self._eta)} kept)" if judged else f", {too_few(peers, self._min_peers)}"
         return Verdict(
             action="stop" if stop else "continue",
             rule="asha",
@@ -87,8 +85,31 @@ class Asha:
             rung=rung,
             value=value,
             threshold=threshold if judged else None,
-            peers=len(peers),
+            peers=peers,
         )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        bracket = self.bracket(curve.number)
+        rungs = [self._rung(rung, bracket, curve, curves) for rung in rungs_shown(self.rungs[bracket:], curve)]
+        text = way_to(self.rungs[bracket:], curve)
+        if len(self.shares) > 1:
+            text = f"bracket {bracket} of {len(self.shares)}: {text}"
+        if rungs and rungs[-1].peers < self._min_peers:
+            text += f"; {too_few(rungs[-1].peers, self._min_peers)}"
+        return [Outlook(rule="asha", text=text, rungs=tuple(rungs))]
+
+    def _rung(self, rung: float, bracket: int, curve: Curve, curves: Curves) -> Rung:
+        index = curve.index_at(rung)
+        peers, threshold = self._at(rung, bracket, curves)
+        value = None if index is None else curve.values[index]
+        return Rung(rung, value, threshold if peers >= self._min_peers else None, peers)
+
+    def _at(self, rung: float, bracket: int, curves: Curves) -> tuple[int, float]:
+        """How many runs of a bracket have come to a rung, and what the worst of those that go on has there."""
+        rivals = {key: each for key, each in curves.items() if self.bracket(each.number) == bracket}
+        peers = sorted(values_at(rung, rivals), reverse=self._objective.goal == "maximize")
+        return len(peers), peers[max(1, int(len(peers) / self._eta)) - 1] if peers else math.nan
 
 
 def _rungs(min_iter: int, eta: float, max_iter: int | None) -> Sequence[float]:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
-from sweepyard.schedulers.port import Curve, Curves, Verdict
-from sweepyard.schedulers.wording import compared, too_few, top
+from sweepyard.schedulers.port import Curve, Curves, Outlook, Rung, Verdict
+from sweepyard.schedulers.wording import compared, rungs_shown, too_few, top, way_to
 from sweepyard.tracking.records import Objective
 
 _MOST_RUNGS = 100
@@ -93,6 +93,21 @@ class Hyperband:
             threshold=threshold if len(peers) >= max(2, self._min_peers) else None,
             peers=len(peers),
         )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        rungs = [self._rung(at, curve, curves) for at in rungs_shown(self.rungs, curve)]
+        again = "; between rungs it is judged again at each value" if self._reevaluate and not curve.ended else ""
+        few = (
+            f"; {too_few(rungs[-1].peers, self._min_peers)}" if rungs and rungs[-1].peers < self._min_peers else ""
+        )
+        return [Outlook(rule="hyperband", text=way_to(self.rungs, curve) + again + few, rungs=tuple(rungs))]
+
+    def _rung(self, at: float, curve: Curve, curves: Curves) -> Rung:
+        peers, index = values_at(at, curves), curve.index_at(at)
+        enough = len(peers) >= max(2, self._min_peers)
+        value = None if index is None else curve.values[index]
+        return Rung(at, value, self._threshold(peers) if enough else None, len(peers))
 
     def _threshold(self, peers: Sequence[float]) -> float:
         best_first = sorted(peers, reverse=self._objective.goal == "maximize")

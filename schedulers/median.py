@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean, median
 from typing import Any
 
-from sweepyard.schedulers.port import Curves, Verdict
+from sweepyard.schedulers.port import Curves, Outlook, Verdict
 from sweepyard.schedulers.wording import compared
 from sweepyard.tracking.records import Objective
 
@@ -31,11 +31,7 @@ class Median:
         curve = curves.get(run_id)
         if curve is None or not curve.values or curve.resource < self._min_iter:
             return None
-        averages = [
-            fmean(other.values[: index + 1])
-            for key, other in curves.items()
-            if key != run_id and other.ended and (index := other.index_at(curve.resource)) is not None
-        ]
+        averages = _averages(run_id, curves)
         if len(averages) < self._min_peers:
             return None
         best, middle = self._objective.best(curve.values), median(averages)
@@ -52,3 +48,28 @@ class Median:
             threshold=middle,
             peers=len(averages) + 1,
         )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        if not curve.values or curve.resource < self._min_iter:
+            ended = "it ended" if curve.ended else "it is"
+            text = f"judged from {self._min_iter:g} on; {ended} at {curve.resource:g}"
+        elif len(averages := _averages(run_id, curves)) < self._min_peers:
+            text = (
+                f"{len(averages)} ended runs came to {curve.resource:g}, and it takes {self._min_peers} to judge"
+            )
+        else:
+            best, middle = self._objective.best(curve.values), median(averages)
+            peers = f"the median of {len(averages)} ended runs {middle:.4g}"
+            text = f"at {curve.resource:g}: its best {best:.4g}, {peers}"
+        return [Outlook(rule="median", text=text)]
+
+
+def _averages(run_id: str, curves: Curves) -> list[float]:
+    """What each other run that has ended had on average when it was where this one is."""
+    reached = curves[run_id].resource
+    return [
+        fmean(other.values[: index + 1])
+        for key, other in curves.items()
+        if key != run_id and other.ended and (index := other.index_at(reached)) is not None
+    ]

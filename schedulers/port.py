@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from sweepyard.plain import Params
 
@@ -74,6 +74,32 @@ class Verdict:
     probability: float | None = None
 
 
+class Rung(NamedTuple):
+    """A resource at which a run was or will be judged, as things are now.
+
+    `value`: what the run had there (None: it has not come that far); `threshold`: what it would have to reach
+    (None: nothing to compare with); `peers`: how many runs have come there.
+    """
+
+    at: float
+    value: float | None
+    threshold: float | None
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How a run stands with a rule: for a person who asks why it was stopped, or why not.
+
+    `text`: a sentence about what the rule waits for or looks at. `rungs`: of a rule that has some, those that the
+    run has passed and the next one.
+    """
+
+    rule: str
+    text: str
+    rungs: tuple[Rung, ...] = ()
+
+
 class Scheduler(Protocol):
     """Decides which runs to stop. A pure function of the curves; what it keeps between calls is a cache.
 
@@ -85,4 +111,8 @@ class Scheduler(Protocol):
 
         None: nothing to decide at this point.
         """
+        ...
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        """How `run_id`, one of `curves`, stands with each rule that this scheduler consists of."""
         ...

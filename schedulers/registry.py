@@ -11,7 +11,7 @@ from sweepyard.errors import Problem, SpecError
 from sweepyard.schedulers.asha import Asha
 from sweepyard.schedulers.hyperband import Hyperband
 from sweepyard.schedulers.median import Median
-from sweepyard.schedulers.port import Curves, Scheduler, Verdict
+from sweepyard.schedulers.port import Curves, Outlook, Scheduler, Verdict
 from sweepyard.schedulers.single import NotFinite, Patience, Threshold
 from sweepyard.tracking.records import Objective
 
@@ -40,6 +40,9 @@ class Rules:
         chosen = next((each for each in verdicts if each.action == "stop"), next(iter(verdicts), None))
         return chosen and replace(chosen, reason=f"{chosen.rule}, {chosen.reason}")
 
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        return [each for rule in self._rules for each in rule.outlook(run_id, curves)]
+
 
 def rules_of(early_terminate: Rule | Sequence[Rule] | None) -> list[Rule]:
     """Each rule that an `early_terminate` asks for; `nan: stop`, alone or beside another, is one, in front."""
@@ -51,6 +54,11 @@ def rules_of(early_terminate: Rule | Sequence[Rule] | None) -> list[Rule]:
 def resource_of(early_terminate: Rule | Sequence[Rule] | None) -> str | None:
     """The key of a row by which the user counts the resource; None: the values of the metric are counted."""
     return next((str(rule["resource"]) for rule in rules_of(early_terminate) if "resource" in rule), None)
+
+
+def is_dry(early_terminate: Rule | Sequence[Rule] | None) -> bool:
+    """Whether the rules only say what they would stop."""
+    return any(rule.get("dry_run", False) for rule in rules_of(early_terminate))
 
 
 def make_scheduler(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweepyard.schedulers.hyperband import newly_at
-from sweepyard.schedulers.port import Curves, Verdict
-from sweepyard.schedulers.wording import compared
+from sweepyard.schedulers.port import Curve, Curves, Outlook, Rung, Verdict
+from sweepyard.schedulers.wording import NO_VALUE, compared, way_to
 from sweepyard.tracking.records import Objective
 
 
@@ -23,7 +23,7 @@ class Patience:
     ) -> None:
         self._objective = objective
         self._patience = patience
-        self._min_delta = min_delta
+        self._margin = min_delta if objective.goal == "maximize" else -min_delta
         self._min_iter = min_iter
 
     @classmethod
@@ -35,11 +35,7 @@ class Patience:
         curve = curves.get(run_id)
         if curve is None or not curve.values or curve.resource < self._min_iter:
             return None
-        best, since = curve.values[0], curve.positions[0]
-        margin = self._min_delta if self._objective.goal == "maximize" else -self._min_delta
-        for value, position in zip(curve.values, curve.positions, strict=True):
-            if self._objective.better(value, best + margin):
-                best, since = value, position
+        best, since = self._last_improvement(curve)
         waited = curve.resource - since
         if waited < self._patience:
             return None
@@ -50,8 +46,27 @@ class Patience:
             f" for {waited:g} (patience {self._patience:g})",
             rung=curve.resource,
             value=curve.values[-1],
-            threshold=best + margin,
+            threshold=best + self._margin,
         )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        if not curve.values:
+            return [Outlook(rule="patience", text=NO_VALUE)]
+        best, since = self._last_improvement(curve)
+        text = f"it has {self._objective.name} {best:.4g} since {since:g}, and is at {curve.resource:g}"
+        due = max(since + self._patience, self._min_iter)
+        return [
+            Outlook(rule="patience", text=text if curve.ended else f"{text}; stopped at {due:g} if that stays")
+        ]
+
+    def _last_improvement(self, curve: Curve) -> tuple[float, float]:
+        """The best value, and where it was reached."""
+        best, since = curve.values[0], curve.positions[0]
+        for value, position in zip(curve.values, curve.positions, strict=True):
+            if self._objective.better(value, best + self._margin):
+                best, since = value, position
+        return best, since
 
 
 class Threshold:
@@ -82,6 +97,13 @@ class Threshold:
             threshold=self._value,
         )
 
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        index = curve.index_at(self._at)
+        value = None if index is None else curve.values[index]
+        rung = Rung(self._at, value, self._value, sum(each.resource >= self._at for each in curves.values()))
+        return [Outlook(rule="threshold", text=way_to([self._at], curve), rungs=(rung,))]
+
 
 class NotFinite:
     """Stops a run that logs NaN or an infinity under the metric's name."""
@@ -101,3 +123,8 @@ class NotFinite:
             rung=curve.resource,
             value=None,
         )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve = curves[run_id]
+        text = "its last value is not a finite number" if curve.broken else "its last value is a finite number"
+        return [Outlook(rule="nan", text=text if curve.values or curve.broken else NO_VALUE)]
