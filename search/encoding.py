@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sweepyard.plain import finite
 from sweepyard.search.distributions import Categorical, Distribution
+from sweepyard.search.rules import INACTIVE
 from sweepyard.search.space import Space
 
 Array: TypeAlias = "NDArray[np.float64]"
@@ -23,6 +24,8 @@ Mask: TypeAlias = "NDArray[np.bool_]"
 
 _STEPS_MAX = 1000
 """More steps than these are as good as a continuum until a row becomes a point."""
+_ACTIVE_KEPT = 4096
+"""Of how many combinations of values it is kept which parameters they leave active."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,10 @@ class Encoding:
         self.unordered = np.array([column.categories > 0 for column in self.columns], dtype=bool)
         self.continuous = np.array([not c.categories and c.steps is None for c in self.columns], dtype=bool)
         self._fixed = [each.distribution.ppf(0.5) for each in space.parameters]
+        self._median = np.array([column.coordinate(self._fixed[column.position]) for column in self.columns])
+        switches = space.rules.switches
+        self._switches = [j for j, column in enumerate(self.columns) if column.position in switches]
+        self._active: dict[bytes, Mask] = {}
 
     def encode(self, values: Sequence[Any] | None) -> list[float] | None:
         """The row of a point, with the median where it has no value; None if the space does not have it."""
@@ -91,6 +98,32 @@ class Encoding:
             values[column.position] = column.value(float(coordinate))
         return self._space.settle(values)
 
+    def active(self, rows: Array) -> Mask:
+        """Which coordinates of each row its point has a value for."""
+        found = np.ones(rows.shape, dtype=bool)
+        if not self._switches:
+            return found
+        kinds, kind = np.unique(rows[:, self._switches], axis=0, return_inverse=True)
+        for i, switches in enumerate(kinds):
+            alike = np.flatnonzero(kind.ravel() == i)
+            found[alike] = self._activity(switches.tobytes(), rows[alike[0]])
+        return found
+
+    def _activity(self, key: bytes, row: Array) -> Mask:
+        if key not in self._active:
+            if len(self._active) >= _ACTIVE_KEPT:
+                self._active.clear()
+            values = self.decode(row)
+            self._active[key] = np.array([values[column.position] is not INACTIVE for column in self.columns])
+        return self._active[key]
+
+    def settle(self, rows: Array) -> Array:
+        """The rows with the median where their points have no value: alike for the model if the points are."""
+        if not self._switches:
+            return rows
+        found: Array = np.where(self.active(rows), rows, self._median)
+        return found
+
     def spread(self, u: Array) -> Array:
         """Rows from numbers of [0, 1), shape (rows, columns): every category as often as the others."""
         rows = u.copy()
@@ -99,7 +132,7 @@ class Encoding:
                 rows[:, j] = np.floor(u[:, j] * column.categories)
             elif column.steps is not None:
                 rows[:, j] = column.nearest(u[:, j])
-        return rows
+        return self.settle(rows)
 
     def mutate(self, rows: Array, width: float, rng: np.random.Generator) -> Array:
         """Each row with some of its coordinates moved: by about `width`, a step at least, to another category."""
@@ -111,7 +144,7 @@ class Encoding:
         for j, column in enumerate(self.columns):
             at = moved[:, j]
             found[at, j] = _moved(column, rows[at, j], shift[at, j], rng)
-        return found
+        return self.settle(found)
 
     def neighbours(self, row: Array) -> Array:
         """The rows that differ by one step or one category (at most 32 of them a column); may be none."""
@@ -120,7 +153,7 @@ class Encoding:
             for coordinate in _beside(column, float(row[j])):
                 found.append(row.copy())
                 found[-1][j] = coordinate
-        return np.array(found).reshape(-1, len(row))
+        return self.settle(np.array(found).reshape(-1, len(row)))
 
 
 def _column(position: int, distribution: Distribution) -> Column:

@@ -124,6 +124,18 @@ class Rules:
                 found.add(step.name)
         return found
 
+    @property
+    def switches(self) -> set[int]:
+        """Where the parameters stand that decide which others are active."""
+        wanted = {name for step in self.steps for condition in step.when for name in condition.names}
+        found: set[int] = set()
+        for step in reversed(self.steps):
+            if step.name in wanted and step.expression is None:
+                found.add(step.index)
+            elif step.name in wanted:
+                wanted |= _needs(step)
+        return found
+
     def settle(self, values: Sequence[Any]) -> list[Any]:
         """The flat values with `INACTIVE` for those that have none. Raises as `known` does."""
         settled: list[Any] = [INACTIVE] * len(values)

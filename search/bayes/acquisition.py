@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 from scipy.optimize import minimize
@@ -57,10 +58,32 @@ class LogEI:
         return level + math.log(std), (-steep * by_mean + (1.0 - steep * z) * by_std) / std
 
 
+class Score(Protocol):
+    """What a row is worth."""
+
+    def __call__(self, rows: Array) -> Array: ...
+    def gradient(self, row: Array) -> tuple[float, Array]: ...
+
+
+class Sum:
+    """Of logarithms: the product of what they are of."""
+
+    def __init__(self, *parts: Score) -> None:
+        self._parts = parts
+
+    def __call__(self, rows: Array) -> Array:
+        found: Array = np.sum([part(rows) for part in self._parts], axis=0)
+        return found
+
+    def gradient(self, row: Array) -> tuple[float, Array]:
+        values, gradients = zip(*(part.gradient(row) for part in self._parts), strict=True)
+        return float(sum(values)), np.sum(gradients, axis=0)
+
+
 class Maximiser:
     """Climbs from many starts, by random steps over all columns and by gradients over the continuous ones."""
 
-    def __init__(self, encoding: Encoding, score: LogEI, rng: np.random.Generator) -> None:
+    def __init__(self, encoding: Encoding, score: Score, rng: np.random.Generator) -> None:
         self._encoding = encoding
         self._score = score
         self._rng = rng
@@ -124,7 +147,7 @@ class Maximiser:
                 self._polish(beside[int(scores.argmax())])
 
     def _polish(self, row: Array) -> Array:
-        free = self._encoding.continuous
+        free = self._encoding.continuous & self._encoding.active(row[None, :])[0]
         if not free.any():
             return row
 
@@ -139,5 +162,7 @@ class Maximiser:
         found = minimize(downhill, row[free], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         polished = row.copy()
         polished[free] = found.x.clip(0.0, 1.0)
-        self._look(polished[None, :])
-        return polished
+        settled = self._encoding.settle(polished[None, :])
+        self._look(settled)
+        found_row: Array = settled[0]
+        return found_row

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
@@ -25,8 +25,36 @@ _NOISE, _NOISE_SD = np.log(1e-4), 2.0
 _LENGTH_BOUNDS = (np.log(5e-3), np.log(1e3))
 _SIGNAL_BOUNDS = (np.log(5e-2), np.log(50.0))
 _NOISE_BOUNDS = (np.log(1e-6), np.log(1.0))
+_OFFSET = 0.25
+"""The variance of what another source is better or worse throughout."""
 _IMPOSSIBLE = 1e25
 _SQRT5 = np.sqrt(5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a model is fitted to: n rows `x` of shape (n, columns), and `y`, with mean 0 and deviation 1.
+
+    `doubt`: the variance of each y beyond the noise that the model infers. The last `sources` columns are 1 for
+    the rows of one other source each, else 0: how far away a source lies is learnt as any length scale is, so that
+    one that disagrees loses its weight; what it is better or worse throughout is its own, a priori normal.
+    """
+
+    x: Array
+    y: Array
+    doubt: Array
+    unordered: Mask
+    sources: int = 0
+
+    @classmethod
+    def plain(cls, x: Array, y: Array, unordered: Mask) -> Sample:
+        """Of one source, without doubts."""
+        return cls(x, y, np.zeros(len(y)), unordered)
+
+    def fixed(self) -> Array:
+        """The part of the covariance that has no hyperparameters."""
+        origin = self.x[:, self.x.shape[1] - self.sources :]
+        return _OFFSET * origin @ origin.T + np.diag(self.doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +69,46 @@ class Fit:
 
 
 class Objective:
-    """What a fit minimises, with its gradient. `x`: rows, shape (n, columns). `y`: mean 0, deviation 1."""
+    """What a fit minimises, with its gradient. All that is symmetric is held once: its lower triangle."""
 
-    def __init__(self, x: Array, y: Array, unordered: Mask) -> None:
-        n, columns = x.shape
-        self._y = y
-        apart = x[:, None, :] - x[None, :, :]
-        squares = np.where(unordered, apart != 0, apart * apart)
-        self._squares = np.ascontiguousarray(squares.reshape(n * n, columns).T)
+    def __init__(self, sample: Sample) -> None:
+        n, columns = sample.x.shape
+        self._sample, self._fixed = sample, sample.fixed()
+        self._below = np.tril_indices(n, -1)
+        apart = sample.x.T[:, self._below[0]] - sample.x.T[:, self._below[1]]
+        self._squares = np.where(sample.unordered[:, None], apart != 0, apart * apart)
         self.prior, self._prior_sd = _prior(columns)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
-        n = len(self._y)
         weights, signal, noise = np.exp(-2 * theta[:-2]), np.exp(theta[-2]), np.exp(theta[-1])
         a = np.sqrt(5.0 * (weights @ self._squares))
         decay = signal * np.exp(-a)
-        shape = ((1.0 + a + a * a / 3.0) * decay).reshape(n, n)
-        kernel = shape.copy()
-        kernel.flat[:: n + 1] += noise
+        shape = (1.0 + a + a * a / 3.0) * decay
+        kernel = self._fixed.copy()
+        kernel[self._below] += shape
+        kernel.flat[:: len(kernel) + 1] += signal + noise
         try:
             factor = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
         except np.linalg.LinAlgError:
             return _IMPOSSIBLE, np.zeros_like(theta)
-        inverse = np.tril(dpotri(factor, lower=1)[0])
-        inverse += np.tril(inverse, -1).T
-        ones = inverse.sum(axis=0)
-        centred = self._y - (ones @ self._y) / ones.sum()
-        alpha = inverse @ centred
+        y = self._sample.y
+        ones, raw = cho_solve((factor, True), np.column_stack([np.ones_like(y), y]), check_finite=False).T
+        centre = (ones @ y) / ones.sum()
+        alpha = raw - centre * ones
+        inverse = dpotri(factor, lower=1)[0]
         off = (theta - self.prior) / self._prior_sd
-        cost = 0.5 * centred @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-        slope = np.outer(alpha, alpha) - inverse
-        by_length = weights * (self._squares @ (slope.ravel() * (1.0 + a) * decay)) * (5.0 / 6.0)
-        by_rest = [0.5 * np.sum(slope * shape), 0.5 * noise * np.trace(slope)]
+        cost = 0.5 * (y - centre) @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+        slope = alpha[self._below[0]] * alpha[self._below[1]] - inverse[self._below]
+        trace = alpha @ alpha - np.trace(inverse)
+        by_length = weights * (self._squares @ (slope * (1.0 + a) * decay)) * (5.0 / 3.0)
+        by_rest = [slope @ shape + 0.5 * signal * trace, 0.5 * noise * trace]
         return float(cost), off / self._prior_sd - np.concatenate([by_length, by_rest])
 
 
-def fit(x: Array, y: Array, unordered: Mask, starts: list[Array], *, steps: int) -> Fit:
+def fit(sample: Sample, starts: list[Array], *, steps: int) -> Fit:
     """The most probable hyperparameters, by L-BFGS from each of `starts` and, if there is none, from the prior."""
-    objective = Objective(x, y, unordered)
-    bounds = [_LENGTH_BOUNDS] * x.shape[1] + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
+    objective = Objective(sample)
+    bounds = [_LENGTH_BOUNDS] * sample.x.shape[1] + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
     found = [
         minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
         for start in (starts or [objective.prior])
@@ -89,31 +118,37 @@ def fit(x: Array, y: Array, unordered: Mask, starts: list[Array], *, steps: int)
 
 
 class Posterior:
-    """What observations `y` at `x` and open runs at `pending` say about every other row.
+    """What a sample and open runs at `pending` say about every other row, as one of this sweep.
 
     Open runs are taken to end with the value that the model expects (the Kriging believer of Ginsbourger,
     Le Riche and Carraro 2010): the mean stays what it is and only the uncertainty shrinks.
     """
 
-    def __init__(self, theta: Array, x: Array, y: Array, pending: Array, unordered: Mask) -> None:
+    def __init__(self, theta: Array, sample: Sample, pending: Array) -> None:
         self._lengths, self._signal = np.exp(theta[:-2]), float(np.exp(theta[-2]))
         self.noise = float(np.exp(theta[-1]))
-        self._unordered = unordered
-        self._rows = np.vstack([x, pending])
-        self._scaled = self._rows[:, ~unordered] / self._lengths[~unordered]
+        self._unordered, n = sample.unordered, len(sample.x)
+        self._sources = sample.sources
+        self._rows = np.vstack([sample.x, self._ours(pending)])
+        self._scaled = self._rows[:, ~self._unordered] / self._lengths[~self._unordered]
         kernel = self._kernel(self._rows)
+        kernel[:n, :n] += sample.fixed()
         kernel.flat[:: len(kernel) + 1] += self.noise
         factor = cholesky(kernel, lower=True, check_finite=False)
         self._inverse = solve_triangular(factor, np.eye(len(kernel)), lower=True, check_finite=False)
-        seen = self._inverse[: len(x), : len(x)]
-        ones, half = seen.sum(axis=1), seen @ y
+        seen = self._inverse[:n, :n]
+        ones, half = seen.sum(axis=1), seen @ sample.y
         self.centre = float(ones @ half / (ones @ ones))
         self._alpha = np.zeros(len(kernel))
-        self._alpha[: len(x)] = seen.T @ (half - self.centre * ones)
+        self._alpha[:n] = seen.T @ (half - self.centre * ones)
+
+    def _ours(self, rows: Array) -> Array:
+        """The same rows as those of this sweep."""
+        return np.hstack([rows, np.zeros((len(rows), self._sources))]) if self._sources else rows
 
     def __call__(self, rows: Array) -> tuple[Array, Array]:
         """The mean and the standard deviation, without noise, at each row."""
-        kernel = self._kernel(rows)
+        kernel = self._kernel(self._ours(rows))
         half = kernel @ self._inverse.T
         variance = self._signal - np.einsum("ij,ij->i", half, half)
         return self.centre + kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12 * self._signal))
@@ -123,15 +158,17 @@ class Posterior:
 
         Categories do not change: their entries mean nothing.
         """
-        apart = row - self._rows
-        a = _SQRT5 * np.sqrt(self._squared(row[None, :])[0])
+        ours = self._ours(row[None, :])
+        apart = ours[0] - self._rows
+        a = _SQRT5 * np.sqrt(self._squared(ours)[0])
         decay = self._signal * np.exp(-a)
         kernel = (1.0 + a + a * a / 3.0) * decay
         slope = (-5.0 / 3.0 * (1.0 + a) * decay)[:, None] * apart / self._lengths**2
         half = self._inverse @ kernel
         std = float(np.sqrt(max(self._signal - half @ half, 1e-12 * self._signal)))
         mean = self.centre + float(kernel @ self._alpha)
-        return mean, std, self._alpha @ slope, -(half @ self._inverse @ slope) / std
+        by_std = -(half @ self._inverse @ slope) / std
+        return mean, std, (self._alpha @ slope)[: len(row)], by_std[: len(row)]
 
     def _kernel(self, rows: Array) -> Array:
         a = _SQRT5 * np.sqrt(self._squared(rows))
@@ -147,6 +184,12 @@ class Posterior:
             squared += (rows[:, j, None] != self._rows[:, j]) / self._lengths[j] ** 2
         found: Array = np.maximum(squared, 0.0)
         return found
+
+
+def widened(theta: Array, had: int, have: int) -> Array:
+    """`theta` of `had` other sources for `have` of them: what is not known of a source is what is so a priori."""
+    prior, _ = _prior(len(theta) - 2 + have - had)
+    return np.concatenate([theta[:-2], prior[len(theta) - 2 : -2], theta[-2:]]) if have > had else theta
 
 
 def _prior(columns: int) -> tuple[Array, Array]:

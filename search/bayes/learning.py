@@ -9,94 +9,126 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from sweepyard.search.bayes.gp import Fit, fit
-from sweepyard.search.bayes.warping import make_warp
-from sweepyard.search.encoding import Array, Mask
+from sweepyard.search.bayes.evidence import Data
+from sweepyard.search.bayes.gp import Fit, Posterior, Sample, fit, widened
+from sweepyard.search.bayes.warping import Warp, make_warp
+from sweepyard.search.encoding import Array, Encoding, Mask
 
+SCORED_MIN = 3
+"""The fewest runs with a score that a model can be fitted to."""
 _MODEL_RUNS = 300
-"""The most runs that the model sees: the time of a fit grows with the cube of their number."""
-_FIT_DISTANCES = 5_000_000
-"""The most distances, of two runs in a column, that a fit holds: fewer runs if there are more than 55 columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """Runs of one space in the order in which they ended. `losses`: NaN for a run without a score."""
-
-    rows: Array
-    losses: Array
-
-    def first(self, n: int) -> Data:
-        return Data(self.rows[:n], self.losses[:n])
-
-    def scored(self) -> int:
-        """How many runs have a score."""
-        return int(np.isfinite(self.losses).sum())
-
-    def told(self, most: int = _MODEL_RUNS) -> tuple[Array, Array]:
-        """What the model sees, runs without a score as the worst: all, or about `most` telling ones of more."""
-        losses = np.where(np.isnan(self.losses), np.nanmax(self.losses), self.losses)
-        kept = _most_telling(self.rows, losses, most)
-        return self.rows[kept], losses[kept]
+"""The most runs that a model sees: the time of a proposal grows with the square of their number."""
+_FIT_RUNS = 200
+"""The most that a fit sees: its time grows with the cube."""
+_FIT_DISTANCES = 2_500_000
+"""The most distances, of two runs in a column, that a fit holds: fewer runs if there are very many columns."""
+_REFIT_MOST = 25
+"""The most new runs between two fits."""
+_CHAIN = 128
+"""Up to this many runs a fit starts where that of half as many ended; beyond, where that of these many ended."""
+_DOUBT_MOST = 100.0
+"""The largest variance, in units of the model, that a doubtful loss has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What is learnt about the losses as a whole: the transform that they need and the hyperparameters."""
 
-    warp: str
+    kind: str
     theta: Array
 
 
-class Learner:
-    """Settings for runs, learnt anew 20 times while their number doubles.
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of the losses: `sample` and `theta` make posteriors, `warp` turns losses into their units."""
 
-    At 8, 16, 32, ... runs the transform is chosen that makes the losses the most likely; it holds until the next
-    of these. A fit starts where the last of these ended. Nothing depends on what was asked before.
+    warp: Warp
+    kind: str
+    sample: Sample
+    theta: Array
+
+    def posterior(self, pending: Array) -> Posterior:
+        return Posterior(self.theta, self.sample, pending)
+
+
+class Learner:
+    """Models of runs that all have losses. Fitted anew 20 times while their number doubles, and every 25 runs.
+
+    At 8, 16, 32, ... runs the transform, one of `kinds`, is chosen that makes the losses the most likely; it holds
+    until the next of these. Nothing depends on what was asked before.
     """
 
-    def __init__(self, unordered: Mask) -> None:
+    def __init__(self, unordered: Mask, kinds: tuple[str, ...]) -> None:
         self._unordered = unordered
+        self._kinds = kinds
         self._memory: dict[bytes, Settings] = {}
 
-    def __call__(self, data: Data) -> Settings:
-        n = len(data.losses)
-        early = data.first(n - n % max(1, n // 20))
-        return self._settings(early if early.scored() else data)
+    def __call__(self, data: Data) -> Model:
+        n = len(data)
+        early = data.first(n - n % min(max(1, n // 20), _REFIT_MOST))
+        settings = self._settings(early)
+        told = data.of(_most_telling(data, _MODEL_RUNS)).aligned()
+        warp, sample = self._sample(told, settings.kind, data.sources)
+        return Model(warp, settings.kind, sample, widened(settings.theta, early.sources, data.sources))
 
     def _settings(self, data: Data) -> Settings:
-        key = blake2b(data.rows.tobytes() + data.losses.tobytes()).digest()
+        key = blake2b(data.rows.tobytes() + data.losses.tobytes() + data.stds.tobytes()).digest()
         if key not in self._memory:
             self._memory[key] = self._learn(data)
         return self._memory[key]
 
     def _learn(self, data: Data) -> Settings:
-        n = len(data.losses)
+        n = len(data)
         last = 1 << (n - 1).bit_length() - 1  # the largest power of two below n
-        known = last >= 8 and data.first(last).scored() > 0
-        before = self._settings(data.first(last)) if known else None
-        starts = [before.theta] if before else []
-        if n != 2 * last:
-            warp = before.warp if before else "linear"
-            return Settings(warp, self._fit(data, warp, starts, steps=20).theta)
-        fits = {kind: self._fit(data, kind, starts, steps=50) for kind in ("linear", "log")}
+        ends_octave = n >= 8 and n == 2 * last
+        before = data.first(min(last, _CHAIN) if ends_octave else last)
+        settings = self._settings(before) if len(before) >= 8 else Settings(self._kinds[0], np.empty(0))
+        starts = [widened(settings.theta, before.sources, data.sources)] if len(before) >= 8 else []
+        if not ends_octave:
+            return Settings(settings.kind, self._fit(data, settings.kind, starts, steps=20).theta)
+        fits = {kind: self._fit(data, kind, starts, steps=50) for kind in self._kinds}
         kind = min(fits, key=lambda kind: fits[kind].cost)
         return Settings(kind, fits[kind].theta)
 
     def _fit(self, data: Data, kind: str, starts: list[Array], *, steps: int) -> Fit:
         """The fit for one transform. Its cost is that of the losses themselves, comparable between transforms."""
-        rows, losses = data.told(min(_MODEL_RUNS, isqrt(_FIT_DISTANCES // data.rows.shape[1])))
-        warp = make_warp(losses, kind)
-        found = fit(rows, warp.forward(losses), self._unordered, starts, steps=steps)
-        return Fit(found.theta, found.cost - warp.log_slope(losses))
+        columns = data.rows.shape[1] + data.sources
+        most = min(_FIT_RUNS, isqrt(2 * _FIT_DISTANCES // columns))
+        told = data.of(_most_telling(data, most)).aligned()
+        warp, sample = self._sample(told, kind, data.sources)
+        found = fit(sample, starts, steps=steps)
+        return Fit(found.theta, found.cost - warp.log_slope(told.losses))
+
+    def _sample(self, data: Data, kind: str, sources: int) -> tuple[Warp, Sample]:
+        warp = make_warp(data.losses, kind)
+        doubt = np.nan_to_num(data.stds * warp.slope(data.losses), nan=0.0, posinf=np.inf) ** 2
+        from_each = (data.origins[:, None] == np.arange(1, sources + 1)).astype(float)
+        unordered = np.append(self._unordered, np.ones(sources, dtype=bool))
+        return warp, Sample(
+            np.hstack([data.rows, from_each]),
+            warp.forward(data.losses),
+            np.minimum(doubt, _DOUBT_MOST),
+            unordered,
+            sources,
+        )
 
 
-def _most_telling(rows: Array, losses: Array, most: int) -> NDArray[np.intp]:
+def losses_learner(encoding: Encoding) -> Learner:
+    """Of runs with a score."""
+    return Learner(encoding.unordered, ("linear", "log"))
+
+
+def outcomes_learner(encoding: Encoding) -> Learner:
+    """Of what became of runs: `Data.outcomes`."""
+    return Learner(encoding.unordered, ("linear",))
+
+
+def _most_telling(data: Data, most: int) -> NDArray[np.intp]:
     """The best runs, those most like the best one, and the newest, a third of each; all if they are few."""
-    n, third = len(losses), max(1, most // 3)
+    n, third = len(data), max(1, most // 3)
     if n <= most:
         return np.arange(n)
-    order = np.argsort(losses, kind="stable")
-    apart = np.minimum(np.abs(rows - rows[order[0]]), 1.0).sum(axis=1)
+    order = np.argsort(data.losses, kind="stable")
+    apart = np.minimum(np.abs(data.rows - data.rows[order[0]]), 1.0).sum(axis=1)
     near = np.argsort(apart, kind="stable")[:third]
     return np.unique(np.concatenate([order[:third], near, np.arange(n - third, n)]))

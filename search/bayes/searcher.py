@@ -16,18 +16,17 @@ from scipy.stats import qmc
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sweepyard.plain import Params
-from sweepyard.search.bayes.acquisition import LogEI, Maximiser
-from sweepyard.search.bayes.gp import Posterior
-from sweepyard.search.bayes.learning import Data, Learner
-from sweepyard.search.bayes.warping import Warp, make_warp
+from sweepyard.search.bayes.acquisition import LogEI, Maximiser, Sum
+from sweepyard.search.bayes.evidence import Data, Reader
+from sweepyard.search.bayes.learning import SCORED_MIN, losses_learner, outcomes_learner
+from sweepyard.search.bayes.risk import LogSuccess
+from sweepyard.search.bayes.warping import Warp
 from sweepyard.search.encoding import Array, Encoding
 from sweepyard.search.points import Visited, fresh_points
 from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
-_SCORED_MIN = 3
-"""The fewest runs with a score that a model can be fitted to."""
 _OPEN_RUNS = 100
 """The most open runs that it sees, the newest."""
 _PROMISING = 5
@@ -35,11 +34,11 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
 class BayesSearcher:
-    """Proposes the point whose expected improvement over the best run is largest.
+    """Proposes the point whose expected improvement over the best run, times its chance of a score, is largest.
 
     Runs that have not ended count with the value that the model expects, so that parallel runs spread out. Runs
-    that ended without a score count with the worst one. The first points, and those asked for while fewer than
-    three runs have a score, are a scrambled Sobol sequence.
+    that ended without a score have no value; they say how likely another one is to end so. The first points, and
+    those asked for while fewer than three runs have a score, are a scrambled Sobol sequence.
     """
 
     def __init__(self, space: Space, objective: Objective, seed: int) -> None:
@@ -49,10 +48,10 @@ class BayesSearcher:
         self._seed = seed
         self._visited = Visited(space)
         self._encoding = Encoding(space)
+        self._read = Reader(space, self._encoding, self._sign)
         self._design = max(5, min(2 * len(self._encoding.columns), 10))
-        self._known: list[Observation] = []
-        self._placed: list[tuple[list[float], float] | None] = []
-        self._learner = Learner(self._encoding.unordered)
+        self._learn_losses = losses_learner(self._encoding)
+        self._learn_outcomes = outcomes_learner(self._encoding)
 
     def size(self) -> int | None:
         return self._space.size()
@@ -71,10 +70,12 @@ class BayesSearcher:
         k = created(history, pending)
         rng = np.random.default_rng(np.random.SeedSequence([self._seed, k]))
         fresh = fresh_points(self._space, self._visited, rng)
-        if k < self._design:
-            return self._from_design(k, fresh, f"initial design {k + 1} of {self._design} (Sobol)")
-        data = self._data(history)
-        if data.scored() < _SCORED_MIN or not self._encoding.columns:
+        data = self._read(history)
+        scored = data.scored()
+        prior = int((scored.origins > 0).sum())
+        if k + prior < self._design:
+            return self._from_design(k, fresh, f"initial design {k + 1} of {self._design - prior} (Sobol)")
+        if len(scored) < SCORED_MIN or not self._encoding.columns:
             reason = f"quasi-random point {k + 1} (Sobol): too few runs have a score for a model"
             return self._from_design(k, fresh, reason)
         with threadpool_limits(limits=1):  # so that proposals do not fight runs for the cores
@@ -94,21 +95,6 @@ class BayesSearcher:
             quantiles[free] = sequence.random_base2(k.bit_length())[k]
             yield self._space.sample(quantiles)
 
-    def _data(self, history: Sequence[Observation]) -> Data:
-        """The runs of this space; others teach nothing. Rows are kept as long as the history only grows."""
-        if self._known != list(history[: len(self._known)]):
-            self._known, self._placed = [], []
-        new = list(history[len(self._known) :])
-        self._known += new
-        self._placed += map(self._place, new)
-        placed = [each for each in self._placed if each is not None]
-        rows = np.array([row for row, _ in placed]).reshape(len(placed), len(self._encoding.columns))
-        return Data(rows, np.array([loss for _, loss in placed]))
-
-    def _place(self, run: Observation) -> tuple[list[float], float] | None:
-        row = self._encoding.encode(self._space.flatten(run.params))
-        return None if row is None else (row, np.nan if run.value is None else self._sign * run.value)
-
     def _open_rows(self, pending: Sequence[Params]) -> Array:
         encoded = (self._encoding.encode(self._space.flatten(params)) for params in pending[-_OPEN_RUNS:])
         rows = [row for row in encoded if row is not None]
@@ -117,13 +103,14 @@ class BayesSearcher:
     def _from_model(
         self, data: Data, pending: Array, fresh: Iterator[list[Any]], rng: np.random.Generator
     ) -> Suggestion | None:
-        settings = self._learner(data)
-        rows, losses = data.told()
-        warp = make_warp(losses, settings.warp)
-        posterior = Posterior(settings.theta, rows, warp.forward(losses), pending, self._encoding.unordered)
-        seen = np.vstack([rows, pending])
+        scored = data.scored()
+        model = self._learn_losses(scored)
+        posterior = model.posterior(pending)
+        seen = np.vstack([model.sample.x[:, : len(self._encoding.columns)], pending])
         means, _ = posterior(seen)
-        climbed = Maximiser(self._encoding, LogEI(posterior, float(means.min())), rng).climb(
+        gain = LogEI(posterior, float(means.min()))
+        success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
+        climbed = Maximiser(self._encoding, Sum(gain, success) if success else gain, rng).climb(
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
         )
         climbed_points = (self._encoding.decode(row) for row in climbed)
@@ -131,9 +118,14 @@ class BayesSearcher:
         values = next(chain(points, fresh), None)
         if values is None:
             return None
-        mean, std = posterior(np.array([self._encoding.encode(values)]))
-        reason, detail = self._explain(warp, float(mean[0]), float(std[0]), float(np.nanmin(data.losses)))
-        detail |= {"observations": len(rows), "pending": len(pending), "transform": settings.warp}
+        row = np.array([self._encoding.encode(values)])
+        mean, std = posterior(row)
+        reason, detail = self._explain(model.warp, float(mean[0]), float(std[0]), _best(scored))
+        detail |= {"observations": len(model.sample.y), "pending": len(pending), "transform": model.kind}
+        if success:
+            chance = float(np.exp(success(row)[0]))
+            detail |= {"chance_of_a_score": chance, "without_score": len(data) - len(scored)}
+            reason += f"; chance of a score {chance:.0%}"
         return Suggestion(params=self._space.nest(values), reason=reason, detail=detail)
 
     def _explain(self, warp: Warp, mean: float, std: float, best: float) -> tuple[str, dict[str, Any]]:
@@ -149,7 +141,14 @@ class BayesSearcher:
             if loss < self._sign * best
             else f"{story} may beat the best so far, {best:.4g} (exploring)"
         )
+        reason += f"; expected gain {gain:.2g}"
         return reason, {"predicted": predicted, "std": spread, "expected_improvement": gain}
+
+
+def _best(scored: Data) -> float:
+    """The smallest loss of ours, of anyone's if we have none."""
+    ours = scored.losses[scored.origins == 0]
+    return float((ours if len(ours) else scored.losses).min())
 
 
 def _loss(warp: Warp, z: float) -> float:

@@ -39,6 +39,13 @@ class Warp:
         found: Array = self.shift * np.exp(np.minimum(y, 50.0)) - self.shift + self.least
         return found
 
+    def slope(self, losses: Array) -> Array:
+        """d forward / d loss; beyond the limits what it is at them."""
+        if self.shift is None:
+            return np.full(len(losses), 1.0 / self.scale)
+        found: Array = 1.0 / (np.clip(losses, self.least, self.most) - self.least + self.shift) / self.scale
+        return found
+
     def log_slope(self, losses: Array) -> float:
         """The sum of ln(d forward / d loss): what makes likelihoods of different warps comparable."""
         bent = 0.0

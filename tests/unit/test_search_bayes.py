@@ -172,7 +172,7 @@ def test_scores_that_come_late_are_learnt_from():
 
     found = BayesSearcher(BOWL, LOSS, seed=5).suggest(late, [], 1)[0]
 
-    assert found.detail["observations"] == 99
+    assert found.detail["observations"] == 3
 
 
 def test_a_diverged_run_does_not_hide_the_rest():
@@ -260,7 +260,7 @@ def test_one_run_more_than_two_thousand_fits_nothing_anew(monkeypatch):
     searcher.suggest(history, [], 1)
     fitted = []
     monkeypatch.setattr(
-        learning, "fit", lambda rows, *rest, **more: fitted.append(rows) or fit(rows, *rest, **more)
+        learning, "fit", lambda sample, *rest, **more: fitted.append(sample.x) or fit(sample, *rest, **more)
     )
 
     one_more = Observation(number=2001, params=history[0].params, value=9.0)

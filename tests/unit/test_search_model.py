@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweepyard.search.bayes.acquisition import LogEI, Maximiser, log_improvement
-from sweepyard.search.bayes.gp import Objective, Posterior, fit
+from sweepyard.search.bayes.gp import Objective, Posterior, Sample, fit
 from sweepyard.search.bayes.warping import make_warp
 from sweepyard.search.encoding import Encoding
 from sweepyard.search.space import Space
@@ -78,7 +78,7 @@ def test_every_move_ends_on_a_point():
 
 def test_the_gradient_of_a_fit_is_right():
     x, y = data()
-    objective = Objective(x, y, UNORDERED)
+    objective = Objective(Sample.plain(x, y, UNORDERED))
     theta = objective.prior + np.array([0.4, -0.3, 0.2, 0.1, 0.5])
 
     assert objective(theta)[1] == pytest.approx(slopes(lambda t: objective(t)[0], theta), rel=1e-5, abs=1e-5)
@@ -87,21 +87,23 @@ def test_the_gradient_of_a_fit_is_right():
 def test_a_fit_finds_what_matters():
     x, y = data(60)
 
-    found = fit(x, y, UNORDERED, [], steps=100)
+    found = fit(Sample.plain(x, y, UNORDERED), [], steps=100)
 
     lengths = np.exp(found.theta[:3])
     assert lengths[2] > 2 * lengths[0]
-    mean, std = Posterior(found.theta, x, y, np.empty((0, 3)), UNORDERED)(x)
+    mean, std = Posterior(found.theta, Sample.plain(x, y, UNORDERED), np.empty((0, 3)))(x)
     assert np.abs(mean - y).mean() < 0.1
     assert (std < 0.3).all()
 
 
 def test_open_runs_take_uncertainty_away_and_leave_the_mean():
     x, y = data()
-    theta = Objective(x, y, UNORDERED).prior
+    theta = Objective(Sample.plain(x, y, UNORDERED)).prior
     row = np.array([[0.9, 2.0, 0.1]])
 
-    without, with_it = (Posterior(theta, x, y, open_, UNORDERED) for open_ in (np.empty((0, 3)), row))
+    without, with_it = (
+        Posterior(theta, Sample.plain(x, y, UNORDERED), open_) for open_ in (np.empty((0, 3)), row)
+    )
 
     assert with_it(row)[0] == pytest.approx(without(row)[0])
     assert with_it(row)[1] < 0.3 * without(row)[1]
@@ -109,7 +111,9 @@ def test_open_runs_take_uncertainty_away_and_leave_the_mean():
 
 def test_the_gradient_of_log_ei_is_right_where_it_is_tiny_too():
     x, y = data()
-    posterior = Posterior(Objective(x, y, UNORDERED).prior, x, y, x[:1] + 0.05, UNORDERED)
+    posterior = Posterior(
+        Objective(Sample.plain(x, y, UNORDERED)).prior, Sample.plain(x, y, UNORDERED), x[:1] + 0.05
+    )
     row = np.array([0.31, 1.0, 0.62])
     for best in (y.min(), -30.0):
         score = LogEI(posterior, best)
@@ -157,8 +161,8 @@ def test_the_maximiser_finds_the_top_of_mixed_columns():
     x = encoding.spread(rng.random((40, 3)))
     y = (x[:, 0] != 1) + (x[:, 1] - 0.5) ** 2 + (x[:, 2] - 0.3) ** 2
     y = (y - y.mean()) / y.std()
-    theta = fit(x, y, encoding.unordered, [], steps=50).theta
-    score = LogEI(Posterior(theta, x, y, np.empty((0, 3)), encoding.unordered), float(y.min()))
+    theta = fit(Sample.plain(x, y, encoding.unordered), [], steps=50).theta
+    score = LogEI(Posterior(theta, Sample.plain(x, y, encoding.unordered), np.empty((0, 3))), float(y.min()))
 
     found = Maximiser(encoding, score, np.random.default_rng(0)).climb(x[:5])[0]
 
