@@ -130,10 +130,11 @@ class Rules:
         wanted = {name for step in self.steps for condition in step.when for name in condition.names}
         found: set[int] = set()
         for step in reversed(self.steps):
-            if step.name in wanted and step.expression is None:
-                found.add(step.index)
-            elif step.name in wanted:
-                wanted |= _needs(step)
+            if step.name not in wanted:
+                continue
+            if step.place is not None:
+                found.add(step.place[0])
+            wanted |= _needs(step)
         return found
 
     def settle(self, values: Sequence[Any]) -> list[Any]:
