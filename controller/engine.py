@@ -76,7 +76,7 @@ class Engine:
 
     def start(self) -> None:
         self._reconciler.load()
-        self._reader.seek(self._reconciler.position)
+        self._reader.seek(self._reconciler.position if self._reconciler.finds_redis_intact() else "0")
         self._reader.start()
         self._thread.start()
 

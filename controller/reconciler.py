@@ -94,6 +94,14 @@ class Reconciler:
 
     # -- what arrives -----------------------------------------------------------------------------------------
 
+    def finds_redis_intact(self) -> bool:
+        """Asked before anything is offered: a Redis that was empty must not look like one that forgot it."""
+        try:
+            return self._bus.intact()
+        except Unavailable as error:
+            self.redis_failed(str(error))
+            return True
+
     def look_around(self) -> bool:
         """Who lives; the answer is False if Redis has forgotten what was there, so that it must be read anew."""
         now = self._clock.monotonic()

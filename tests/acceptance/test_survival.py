@@ -15,7 +15,7 @@ from sweepyard.tracking.records import AttemptState, Run, RunState, SweepState
 from sweepyard.tracking.sql import open_store
 
 RUNS, STEPS = 24, 10
-QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.3", "SWEEPYARD_LOST_AFTER_S": "2"}
+QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.3", "SWEEPYARD_LOST_AFTER_S": "10"}
 
 
 def serve(place: Place) -> tuple[Started, str]:

@@ -38,7 +38,9 @@ from sweepyard.errors import Unavailable, UserError
 
 DEADLINE_S = 20.0
 SWEEP = "sweep001"
-GRACE_S = {Wish.preempt: 5.0, Wish.stop: 5.0, Wish.kill: 0.3, Wish.drop: 0.0}
+PATIENCE_S = 600.0
+"""No test waits as long as this, however busy the machine: a run that ends at SIGTERM is never killed for it."""
+GRACE_S = {Wish.preempt: PATIENCE_S, Wish.stop: PATIENCE_S, Wish.kill: PATIENCE_S, Wish.drop: 0.0}
 
 LOG_TWO = (
     "import sweepyard as s; s.init(); s.log({'loss': s.config.lr}); s.log({'loss': float('nan')}); print('bye')"
@@ -255,15 +257,17 @@ def test_failures_are_explained(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "outcome", "number"),
+    ("code", "grace_s", "kind", "outcome", "number"),
     [
-        (SLEEP, "stop", "stopped", None),
-        (SLEEP, "kill", "killed", None),
-        (STUBBORN, "kill", "killed", signal.SIGKILL),
+        (SLEEP, PATIENCE_S, "stop", "stopped", None),
+        (SLEEP, PATIENCE_S, "kill", "killed", None),
+        (STUBBORN, 0.1, "kill", "killed", signal.SIGKILL),
     ],
 )
-def test_orders_end_a_run(yard: Yard, code: str, kind: str, outcome: str, number: int | None) -> None:
-    yard.start(code)
+def test_orders_end_a_run(
+    yard: Yard, code: str, grace_s: float, kind: str, outcome: str, number: int | None
+) -> None:
+    yard.start(code, grace_s={**GRACE_S, Wish.kill: grace_s})
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
     yard.order(ref, kind, "0.71 < 0.78")
@@ -274,7 +278,7 @@ def test_orders_end_a_run(yard: Yard, code: str, kind: str, outcome: str, number
 
 
 def test_an_order_arrives_without_waiting_for_a_heartbeat(yard: Yard) -> None:
-    yard.start(SLEEP, heartbeat_s=600.0)
+    yard.start(SLEEP, heartbeat_s=PATIENCE_S)
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
     yard.order(ref, "stop")
@@ -363,7 +367,7 @@ def test_interrupted_twice_it_does_not_wait(yard: Yard) -> None:
 
 
 def test_a_stopped_run_stays_stopped_when_the_agent_leaves(yard: Yard) -> None:
-    yard.start(STUBBORN, grace_s={**GRACE_S, Wish.stop: 600.0})
+    yard.start(STUBBORN)
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
     yard.order(ref, "stop", "enough")

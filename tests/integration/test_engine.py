@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Queue
 
@@ -13,6 +13,7 @@ import redis
 
 from sweepyard.bus.agent_side import RedisAgentBus
 from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.keys import Keys
 from sweepyard.bus.wire import (
     AttemptOrder,
     AttemptRef,
@@ -25,22 +26,35 @@ from sweepyard.bus.wire import (
     Started,
     WireRow,
 )
-from sweepyard.clock import SYSTEM_CLOCK, wait_until
+from sweepyard.clock import SystemClock, wait_until
 from sweepyard.controller.engine import Engine
 from sweepyard.controller.spec import read_spec
 from sweepyard.errors import Conflict, NotFound, SpecError
 from sweepyard.tracking.records import AttemptState, Outcome, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore
 
-PREFIX = "sy-test"
 DEADLINE_S = 20.0
+LOST_AFTER_S = 600.0
+"""No test waits as long as this, however busy the machine: who is lost is lost by the test's clock."""
+
+
+class ClockAhead(SystemClock):
+    """The machine's clock, and as far ahead of it as a test wants."""
+
+    ahead_s = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead_s
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
 
 class Hand:
-    """An agent with one slot, moved by hand."""
+    """An agent with one slot, moved by hand. It beats by itself, however long a test waits, until it `dies`."""
 
-    def __init__(self, redis_url: str, sweep: Sweep, agent_id: str, *, free: int = 1) -> None:
-        self.bus = RedisAgentBus(redis_url, PREFIX, agent_id)
+    def __init__(self, redis_url: str, prefix: str, sweep: Sweep, agent_id: str, *, free: int = 1) -> None:
+        self.bus = RedisAgentBus(redis_url, prefix, agent_id)
         self.id = agent_id
         self.sweep = sweep
         self.offers: Queue[Offer] = Queue()
@@ -50,7 +64,11 @@ class Hand:
         self.taken: set[AttemptRef] = set()
         self.free = free
         self.leave = threading.Event()
+        self.dead = threading.Event()
         self.slots = threading.Semaphore(0)
+        self.lock = threading.RLock()  # a beat in the middle of a move would tell half of it
+        self.pulse = threading.Thread(target=self._beat)
+        self.pulse.start()
         if free:
             threading.Thread(
                 target=self.bus.take_offers, args=(sweep.id, self._take, self.leave), daemon=True
@@ -64,37 +82,33 @@ class Hand:
         self.slots.acquire()  # the next offer is fetched when the slot is free again
         return True
 
+    def _beat(self) -> None:
+        self.present()
+        while not self.dead.wait(0.2):
+            self.present()
+
+    def dies(self) -> None:
+        """From now on it is silent, except for what the test lets it say."""
+        self.dead.set()
+        self.pulse.join()
+
     def present(self) -> Control:
         return self.say()
 
-    @contextmanager
-    def beating(self) -> Iterator[None]:
-        """Sign of life while the test waits for something else."""
-        enough = threading.Event()
-
-        def beat() -> None:
-            while not enough.wait(0.2):
-                self.present()
-
-        thread = threading.Thread(target=beat)
-        thread.start()
-        yield
-        enough.set()
-        thread.join()
-
     def say(self, *reports: Report) -> Control:
-        self.beat += 1
-        presence = Presence(
-            sweep=self.sweep.id,
-            agent=self.id,
-            host="test",
-            pid=1,
-            version="0",
-            beat=self.beat,
-            free=self.free,
-            running=self.running,
-        )
-        return self.bus.exchange([*reports, presence], presence)
+        with self.lock:
+            self.beat += 1
+            presence = Presence(
+                sweep=self.sweep.id,
+                agent=self.id,
+                host="test",
+                pid=1,
+                version="0",
+                beat=self.beat,
+                free=self.free,
+                running=self.running,
+            )
+            return self.bus.exchange([*reports, presence], presence)
 
     def report(self, offer: Offer, body: Started | Rows | Ended, seq: int | None = None) -> Control:
         key = str(offer.ref)
@@ -109,9 +123,10 @@ class Hand:
 
     def start(self) -> Offer:
         offer = self.take()
-        self.free -= 1
-        self.running.append(str(offer.ref))
-        self.report(offer, Started(host="test", pid=1))
+        with self.lock:
+            self.free -= 1
+            self.running.append(str(offer.ref))
+            self.report(offer, Started(host="test", pid=1))
         return offer
 
     def log(self, offer: Offer, *values: float | str) -> Control:
@@ -119,10 +134,16 @@ class Hand:
         return self.report(offer, Rows(rows=rows))
 
     def end(self, offer: Offer, outcome: Outcome = Outcome.finished, reason: str = "exit code 0") -> None:
-        self.free += 1
-        self.running.remove(str(offer.ref))
-        self.slots.release()
-        self.report(offer, Ended(outcome=outcome, reason=reason, exit_code=0))
+        with self.lock:
+            self.free += 1
+            self.running.remove(str(offer.ref))
+            self.slots.release()
+            self.report(offer, Ended(outcome=outcome, reason=reason, exit_code=0))
+
+    def is_heard(self, offer: Offer) -> None:
+        """Wait until all its reports are acknowledged: it has no spool from which to send them again."""
+        ref = str(offer.ref)
+        assert wait_until(lambda: self.present().acks.get(ref) == self.seqs[ref], DEADLINE_S)
 
     def order(self, offer: Offer) -> AttemptOrder:
         """The first order about an attempt."""
@@ -143,18 +164,18 @@ class Yard:
 
     store: SqlStore
     redis_url: str
-    lost_after_s: float = 60.0
+    clock: ClockAhead = field(default_factory=ClockAhead)
+    prefix: str = field(default_factory=lambda: f"sy-{secrets.token_hex(4)}")
     engine: Engine = field(init=False)
     hands: list[Hand] = field(default_factory=list)
 
     def start(self) -> None:
-        bus = RedisControllerBus(self.redis_url, PREFIX)
-        self.engine = Engine(self.store, bus, SYSTEM_CLOCK, lost_after_s=self.lost_after_s, proposal_deadline_s=30)
+        bus = RedisControllerBus(self.redis_url, self.prefix)
+        self.engine = Engine(self.store, bus, self.clock, lost_after_s=LOST_AFTER_S, proposal_deadline_s=30)
         self.engine.start()
 
-    def restart(self, *, lost_after_s: float | None = None) -> None:
+    def restart(self) -> None:
         self.engine.stop()
-        self.lost_after_s = lost_after_s or self.lost_after_s
         self.start()
 
     def sweep(self, **changes: object) -> Sweep:
@@ -167,8 +188,7 @@ class Yard:
         return self.engine.create_sweep(read_spec(config))
 
     def hand(self, sweep: Sweep, agent_id: str = "a1", *, free: int = 1) -> Hand:
-        hand = Hand(self.redis_url, sweep, agent_id, free=free)
-        hand.present()
+        hand = Hand(self.redis_url, self.prefix, sweep, agent_id, free=free)
         self.hands.append(hand)
         return hand
 
@@ -190,6 +210,7 @@ def yard(store: SqlStore, redis_url: str) -> Iterator[Yard]:
     yield yard
     for hand in yard.hands:
         hand.leave.set()
+        hand.dies()
     yard.engine.stop()
 
 
@@ -245,21 +266,28 @@ def test_values_that_are_not_finite_are_stored_and_never_count(yard: Yard) -> No
 
 
 def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard: Yard) -> None:
-    yard.restart(lost_after_s=1.5)
     sweep = yard.sweep(run_cap=1)
     zombie = yard.hand(sweep, "zombie")
     offer = zombie.start()
     zombie.log(offer, 0.001)
+    zombie.is_heard(offer)
+    zombie.dies()
+
+    def is_lost() -> bool:
+        if [agent.state for agent in yard.store.agents(sweep.id)] == ["lost"]:
+            return True
+        yard.clock.ahead_s += 0.6 * LOST_AFTER_S  # in steps: its last words may be heard only now
+        return False
+
+    assert wait_until(is_lost, DEADLINE_S)
     heir = yard.hand(sweep, "heir")
-    with heir.beating():
-        again = heir.take()
+    again = heir.start()
+    heir.is_heard(again)
     assert (again.run, again.attempt, again.params) == (offer.run, 2, offer.params)
-    assert {agent.id: agent.state for agent in yard.store.agents(sweep.id)} == {"zombie": "lost", "heir": "active"}
-    heir.report(again, Started(host="test", pid=2))
-    assert zombie.log(offer, 0.0001) is not None
+    assert {agent.id: agent.state for agent in yard.store.agents(sweep.id)}["heir"] == "active"
+    zombie.log(offer, 0.0001)
     assert zombie.order(offer).kind == "drop"
     heir.log(again, 7.0)
-    heir.running.append(str(again.ref))
     heir.end(again)
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
     run = yard.store.run(sweep.id, offer.run)
@@ -306,6 +334,7 @@ def test_a_flushed_redis_costs_nothing(yard: Yard, redis_url: str) -> None:
     sweep = yard.sweep(run_cap=2)
     hand = yard.hand(sweep)
     offer = hand.start()
+    hand.is_heard(offer)
     yard.engine.control(sweep.id, "pause")
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -325,7 +354,7 @@ def test_an_order_in_a_flushed_redis_is_given_again(yard: Yard, redis_url: str) 
     assert wait_until(lambda: yard.run_state(offer) is RunState.running, DEADLINE_S)
     yard.engine.control(sweep.id, "cancel")
     with redis.Redis.from_url(redis_url) as client:
-        assert wait_until(lambda: client.exists("sy-test:agent:a1") == 1, DEADLINE_S)
+        assert wait_until(lambda: client.exists(Keys(yard.prefix).agent(hand.id)) == 1, DEADLINE_S)
         client.flushall()
     assert hand.order(offer).kind == "kill"
 
@@ -334,8 +363,8 @@ def test_offers_in_a_flushed_redis_are_made_again(yard: Yard, redis_url: str) ->
     sweep = yard.sweep(run_cap=2)
     blocked = yard.hand(sweep, free=1)
     first = blocked.start()
+    blocked.is_heard(first)
     blocked.free = 1  # claims a slot that it will not use: run 2 stays in the queue
-    blocked.present()
     assert wait_until(lambda: len(yard.store.runs(sweep.id)) == 2, DEADLINE_S)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -364,7 +393,7 @@ def test_a_bad_run_is_stopped_when_its_report_arrives(yard: Yard) -> None:
     good, bad = yard.hand(sweep, "good"), yard.hand(sweep, "bad")
     a, b = good.start(), bad.start()
     good.log(a, 1.0, 0.5)
-    assert wait_until(lambda: good.present().acks.get(str(a.ref)) == 2, DEADLINE_S)
+    good.is_heard(a)
     bad.log(b, 9.0, 9.0)
     order = bad.order(b)
     assert order.kind == "stop"

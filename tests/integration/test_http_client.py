@@ -215,10 +215,10 @@ class TestStream:
 def test_the_real_engine_behind_it(store: SqlStore, redis_url: str) -> None:
     prefix = f"sy-{store.instance_id}"
     engine = Engine(
-        store, RedisControllerBus(redis_url, prefix), SYSTEM_CLOCK, lost_after_s=5, proposal_deadline_s=5
+        store, RedisControllerBus(redis_url, prefix), SYSTEM_CLOCK, lost_after_s=60, proposal_deadline_s=60
     )
     engine.start()
-    connection = ConnectionInfo(redis_url=redis_url, prefix=prefix, heartbeat_s=1, lost_after_s=5)
+    connection = ConnectionInfo(redis_url=redis_url, prefix=prefix, heartbeat_s=5, lost_after_s=60)
     app = make_app(store=store, engine=engine, connection=connection, api_key=None, clock=SYSTEM_CLOCK)
     try:
         with serving(app) as url, Client(url) as client:
@@ -227,7 +227,7 @@ def test_the_real_engine_behind_it(store: SqlStore, redis_url: str) -> None:
             assert client.control(made.id, "cancel").state is SweepState.cancelled
             kinds = [event.kind for event in client.events(made.id)]
             assert kinds == ["sweep.created", "sweep.cancelled"]
-            assert wait_until(lambda: client.health().status == "ok", 5)
+            assert wait_until(lambda: client.health().status == "ok", 30)
             with pytest.raises(Conflict):
                 client.control(made.id, "pause")
     finally:
