@@ -1,14 +1,17 @@
 """Compares search methods on tasks whose answers are known, with simulated parallel workers.
 
-    python benchmarks/search.py                                        the three functions of synthetic.py
-    python benchmarks/search.py --bench FOLDER --tasks public.json     the tasks of a benchmark folder
+    python benchmarks/search.py                                              functions of synthetic.py
+    python benchmarks/search.py --suites recorded --methods random,bayes     real trainings, recorded
+    python benchmarks/search.py --bench FOLDER --suites public --workers 1,8 --seeds 5 --results FILE
+    python benchmarks/search.py --price 100,1000,10000                       CPU time of a proposal
 
-FOLDER holds `bench.py` (`load_tasks`) and `simulate.py` (`run_search`). All methods run in one process, the same
-tasks and seeds for each. Printed: the mean regret after 25, 50 and 100 runs (0 is the best known value, 1 the
-median random config), CPU seconds of a proposal (asking and telling), and the difference to each other method with
-a bootstrap interval over tasks.
+FOLDER holds `bench.py` (`load_tasks`), `simulate.py` (`run_search`) and task files. All methods get the same tasks
+and seeds. FILE gets a line of JSON for each search, and a search that it has is not run
+again: so peers are measured once. `--with FILE` adds results of other runs. The tables are printed as Markdown:
+the mean regret (0 is the best known value, 1 the median random config), ranks, and the difference to the best peer
+with a bootstrap interval over tasks.
 
-Set OMP_NUM_THREADS=1. `optuna-tpe` needs the extra `bench`, `optuna-gp` torch too.
+Set OMP_NUM_THREADS=1. Peers need the extra `bench`.
 """
 
 from __future__ import annotations
@@ -16,123 +19,26 @@ from __future__ import annotations
 import argparse
 import heapq
 import importlib
+import json
 import sys
 import time
-import warnings
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import peers
+import search_report
 import synthetic
+import trainings
+from search_report import Search
 
-from sweepyard.search.port import Observation
-from sweepyard.search.registry import make_searcher
-from sweepyard.search.space import Space
-from sweepyard.tracking.records import Objective
-
-MARKS = (25, 50, 100)
+SUITES = ("synthetic", "recorded", "public")
+Run = Callable[..., tuple[list[float], list[float]]]
 
 
-class Optimizer(Protocol):
-    def ask(self) -> tuple[Any, dict[str, Any]]: ...
-    def tell(self, key: Any, value: float) -> None: ...
-
-
-Found = dict[tuple[str, str], list[tuple[list[float], list[float]]]]
-"""Regrets and CPU seconds of each search, by task and method."""
-Make = Callable[[Any, int, int, Any], Optimizer]
-
-
-class Ours:
-    """One of our searchers, asked as the controller asks it."""
-
-    def __init__(self, method: str, params: Any, seed: int) -> None:
-        space = Space.from_spec({p.name: _leaf(p) for p in params})
-        self._searcher = make_searcher(method, space, Objective(name="loss"), seed)
-        self._history: list[Observation] = []
-        self._open: dict[int, dict[str, Any]] = {}
-        self._count = 0
-
-    def ask(self) -> tuple[int, dict[str, Any]]:
-        found = self._searcher.suggest(self._history, list(self._open.values()), 1)
-        params = found[0].params if found else self._history[0].params
-        self._count += 1
-        self._open[self._count] = params
-        return self._count, params
-
-    def tell(self, key: int, value: float) -> None:
-        self._history.append(Observation(number=key, params=self._open.pop(key), value=float(value)))
-
-
-class Optuna:
-    """A sampler of Optuna through ask and tell."""
-
-    def __init__(self, sampler: Any, params: Any) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._study = optuna.create_study(sampler=sampler)
-        kinds = optuna.distributions
-        self._choices = {p.name: p.values for p in params if p.values is not None}
-        self._space: dict[str, Any] = {}
-        for p in params:
-            if p.kind == "cat":
-                self._space[p.name] = kinds.CategoricalDistribution(range(len(p.values)))
-            elif p.kind == "ord":
-                self._space[p.name] = kinds.IntDistribution(0, len(p.values) - 1)
-            else:
-                kind = kinds.IntDistribution if p.kind == "int" else kinds.FloatDistribution
-                self._space[p.name] = kind(p.lo, p.hi, log=bool(p.log))
-
-    def ask(self) -> tuple[Any, dict[str, Any]]:
-        asked = self._study.ask(self._space)
-        values = {
-            name: self._choices[name][value] if name in self._choices else value
-            for name, value in asked.params.items()
-        }
-        return asked, values
-
-    def tell(self, key: Any, value: float) -> None:
-        self._study.tell(key, value)
-
-
-def _leaf(p: Any) -> dict[str, Any]:
-    """A parameter of a task as a sweep file writes it."""
-    if p.values is not None:
-        return {"values": list(p.values)}
-    if p.log and p.kind == "int":
-        return {"distribution": "q_log_uniform_values", "min": p.lo, "max": p.hi, "q": 1}
-    if p.log:
-        return {"distribution": "log_uniform_values", "min": p.lo, "max": p.hi}
-    return {"distribution": "int_uniform" if p.kind == "int" else "uniform", "min": p.lo, "max": p.hi}
-
-
-def _optuna(name: str) -> Make:
-    def make(params: Any, seed: int, _workers: int, _epochs: Any) -> Optimizer:
-        import optuna
-
-        samplers = optuna.samplers
-        sampler = samplers.GPSampler(seed=seed) if name == "gp" else samplers.TPESampler(seed=seed)
-        return Optuna(sampler, params)
-
-    return make
-
-
-METHODS: dict[str, Make] = {
-    "random": lambda params, seed, _workers, _epochs: Ours("random", params, seed),
-    "bayes": lambda params, seed, _workers, _epochs: Ours("bayes", params, seed),
-    "optuna-tpe": _optuna("tpe"),
-    "optuna-gp": _optuna("gp"),
-}
-
-
-NEEDS = {"optuna-tpe": ("optuna",), "optuna-gp": ("optuna", "torch")}
-"""Modules of peers."""
-
-
-def run_search(task: Any, make: Make, seed: int, workers: int, evals: int) -> tuple[list[float], list[float]]:
+def run_search(task: Any, make: Any, seed: int, workers: int, evals: int) -> tuple[list[float], list[float]]:
     """The regret after each run and the CPU seconds of each proposal, `workers` runs at a time."""
     optimizer = make(task.space, seed, workers, None)
     now_s, asked, best, regret = 0.0, 0, float("inf"), 1.0
@@ -157,64 +63,118 @@ def run_search(task: Any, make: Make, seed: int, workers: int, evals: int) -> tu
     return regrets, cpu_s
 
 
-def _tasks(args: argparse.Namespace) -> tuple[list[Any], Callable[..., tuple[list[float], list[float]]]]:
-    if args.bench is None:
-        tasks, run = synthetic.TASKS, run_search
-    else:
-        sys.path.insert(0, str(args.bench))
-        run = importlib.import_module("simulate").run_search
-        tasks = importlib.import_module("bench").load_tasks(str(args.bench / args.tasks))
-    wanted = args.only.split(",") if args.only else None
-    return [task for task in tasks if wanted is None or task.name in wanted], run
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    tasks: list[Any]
+    run: Run
 
 
-def _print_row(name: str, method: str, rows: list[tuple[list[float], list[float]]], evals: int) -> None:
-    marks = [mark for mark in MARKS if mark <= evals]
-    cells = "".join(f"{np.mean([regrets[mark - 1] for regrets, _ in rows]):8.3f}" for mark in marks)
-    print(f"{name:16s}{method:12s}{cells}{np.mean([np.mean(cpu_s) for _, cpu_s in rows]):9.4f}", flush=True)
+def _suites(args: argparse.Namespace) -> Iterator[Suite]:
+    for name in args.suites.split(","):
+        run: Run = run_search
+        if name == "public":
+            sys.path.insert(0, str(args.bench))
+            run = importlib.import_module("simulate").run_search
+            tasks = importlib.import_module("bench").load_tasks(str(args.bench / args.tasks))
+        else:
+            tasks = synthetic.TASKS if name == "synthetic" else trainings.load_tasks()
+        wanted = args.only.split(",") if args.only else None
+        yield Suite(name, [task for task in tasks if wanted is None or task.name in wanted], run)
 
 
-def _print_difference(method: str, found: Found, evals: int) -> None:
-    """How much less regret bayes has than `method`: the mean, and a 95 % bootstrap interval, over tasks."""
-    for mark in [mark for mark in MARKS if mark <= evals]:
-        regret = {key: np.mean([regrets[mark - 1] for regrets, _ in rows]) for key, rows in found.items()}
-        less = np.array([regret[task, method] - regret[task, "bayes"] for task, by in found if by == "bayes"])
-        means = np.random.default_rng(0).choice(less, (10_000, len(less))).mean(axis=1)
-        low, high = np.quantile(means, [0.025, 0.975])
-        print(f"bayes against {method} @{mark}: {less.mean():.3f} less regret, 95 % of {low:.3f} to {high:.3f}")
+def _wanted(args: argparse.Namespace, methods: list[str]) -> Iterator[tuple[Suite, Any, str, int, int]]:
+    """The searches, seed by seed, so that what is there after a while is of use."""
+    suites = list(_suites(args))
+    low, _, high = args.seeds.partition("-")
+    for seed in range(int(low), int(high) + 1) if high else range(int(low)):
+        for workers in map(int, args.workers.split(",")):
+            for method in methods:
+                if workers == 1 or method not in peers.ONE_WORKER:
+                    yield from ((suite, task, method, workers, seed) for suite in suites for task in suite.tasks)
+
+
+def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
+    found = [search for path in (args.results, *args.also) if path for search in _read(path)]
+    known = {search.key for search in found}
+    for suite, task, method, workers, seed in _wanted(args, methods):
+        if (suite.name, task.name, method, workers, seed) in known:
+            continue
+        regrets, cpu_s = suite.run(
+            task,
+            lambda space, seed, _workers, _epochs, method=method: peers.make(method, space, seed, args.evals),
+            seed,
+            workers,
+            args.evals,
+        )
+        short = [round(float(regret), 4) for regret in regrets]
+        search = Search(suite.name, task.name, method, workers, seed, short, round(float(np.mean(cpu_s)), 5))
+        found.append(search)
+        if args.results:
+            with args.results.open("a") as file:
+                file.write(json.dumps(asdict(search)) + "\n")
+    return found
+
+
+def _read(path: Path) -> list[Search]:
+    return [Search(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _price(name: str, runs: int, asked: int = 10) -> tuple[float, float]:
+    """CPU seconds of the first proposal after `runs` random runs, and the mean of those after it, 7 open.
+
+    Between two proposals one run ends.
+    """
+    task = synthetic.FOURTEEN
+    rng = np.random.default_rng(0)
+    optimizer = peers.make(name, task.space, 0, runs + asked + 8)
+    for _ in range(runs):
+        config = task.random_config(rng)
+        optimizer.add(config, task.evaluate(config, 0)[0])
+    times, running = [], []
+    for _ in range(asked + 8):
+        start_s = time.process_time()
+        running.append(optimizer.ask())
+        if len(running) > 7:
+            key, config = running.pop(0)
+            optimizer.tell(key, task.evaluate(config, 0)[0])
+        times.append(time.process_time() - start_s)
+    return times[0], float(np.mean(times[8:]))
+
+
+def _print_prices(methods: list[str], counts: list[int]) -> None:
+    print("| CPU s of a proposal, 14 parameters | " + " | ".join(f"n = {count:,}" for count in counts) + " |")
+    print("|---" * (len(counts) + 1) + "|")
+    for method in methods:
+        pairs = [_price(method, count) for count in counts]
+        print(f"| {method} | " + " | ".join(f"{then:.4f} (first {first:.3f})" for first, then in pairs) + " |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", type=Path, help="a benchmark folder; without it the shipped functions")
+    parser.add_argument("--suites", default="synthetic", help=f"of {', '.join(SUITES)}, with commas")
+    parser.add_argument("--bench", type=Path, help="a benchmark folder: the suite `public`")
     parser.add_argument("--tasks", default="public.json", help="a task file in that folder")
     parser.add_argument("--only", help="names of tasks, with commas")
-    parser.add_argument("--methods", default="random,bayes", help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
+    parser.add_argument("--methods", default="random,bayes", help=f"of {', '.join(peers.NAMES)}; or `all`")
+    parser.add_argument("--ours", default="bayes", help="the method that is compared with the others")
+    parser.add_argument("--workers", default="1", help="1, 8 or 1,8")
+    parser.add_argument("--seeds", default="3", help="how many, or the first and the last: 2-4")
     parser.add_argument("--evals", type=int, default=100, help="runs of each search")
-    args = parser.parse_args()
-    warnings.simplefilter("ignore")  # of peers: experimental features and the like
-    tasks, run = _tasks(args)
-    methods = args.methods.split(",")
-    if missing := [module for method in methods for module in NEEDS.get(method, ()) if not find_spec(module)]:
-        sys.exit(f"install {' and '.join(sorted(set(missing)))} first, or leave out the methods that need it")
-    found: Found = {}
-    print(
-        f"{'task':16s}{'method':12s}" + "".join(f"{f'@{m}':>8s}" for m in MARKS if m <= args.evals) + "    CPU s"
+    parser.add_argument("--results", type=Path, help="a file that keeps each search")
+    parser.add_argument(
+        "--with", dest="also", type=Path, nargs="*", default=[], help="more of these, to read only"
     )
-    for task in tasks:
-        for method in methods:
-            rows = [run(task, METHODS[method], seed, args.workers, args.evals) for seed in range(args.seeds)]
-            found[task.name, method] = rows
-            _print_row(task.name, method, rows, args.evals)
-    for method in methods:
-        _print_row(
-            "MEAN", method, [row for (_, by), rows in found.items() if by == method for row in rows], args.evals
-        )
-    for method in methods:
-        if "bayes" in methods and method != "bayes":
-            _print_difference(method, found, args.evals)
+    parser.add_argument("--price", help="measure only the CPU time of a proposal after so many runs: 100,1000")
+    args = parser.parse_args()
+    chosen = [] if not args.methods else list(peers.NAMES) if args.methods == "all" else args.methods.split(",")
+    for reason in filter(None, map(peers.missing, chosen)):
+        print(reason, file=sys.stderr)
+    methods = [name for name in chosen if not peers.missing(name)]
+    if args.price:
+        _print_prices(methods, [int(count) for count in args.price.split(",")])
+    else:
+        search_report.print_all(_searched(args, methods), args.ours)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,47 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_the_shipped_suite_runs_and_prints_a_row_for_each_method():
-    arguments = ["--only", "training", "--evals", "50", "--seeds", "1", "--workers", "4"]
+def search(*arguments: str) -> list[list[str]]:
+    command = [sys.executable, BENCHMARKS / "search.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
 
-    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=True)
 
-    rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0] == ["task", "method", "@25", "@50", "CPU", "s"]
-    regrets = {(task, method): float(last) for task, method, _at_25, last, _cpu_s in rows[1:5]}
-    assert set(regrets) == {(task, method) for task in ("training", "MEAN") for method in ("random", "bayes")}
-    assert rows[-1][:4] == ["bayes", "against", "random", "@50:"]
-    assert regrets["training", "bayes"] < regrets["training", "random"]
+def test_a_suite_runs_and_a_search_that_the_file_has_is_not_run_again(tmp_path):
+    kept = tmp_path / "results.jsonl"
+    arguments = ["--only", "training", "--evals", "25", "--seeds", "1", "--workers", "4", "--results", str(kept)]
+
+    rows = search(*arguments)
+    lines = kept.read_text()
+    again = search(*arguments)
+
+    assert again == rows
+    assert kept.read_text() == lines
+    assert lines.count("\n") == 2
+    regrets = {row[0]: float(row[1]) for row in rows if row[0] in ("random", "bayes")}
+    assert regrets["bayes"] < regrets["random"]
+    assert any(row[0].startswith("- bayes against random, @25: 0.") for row in rows)
+
+
+def test_a_recorded_task_answers_with_trainings_that_happened(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import numpy as np
+    import trainings
+
+    tasks = trainings.load_tasks()
+    rng = np.random.default_rng(0)
+
+    for task in tasks:
+        config = task.random_config(rng)
+        values, seconds = task.curve(config, seed=1)
+        assert task.evaluate(config, seed=1) == (values[-1], seconds[-1])
+        assert len(values) == len(seconds) == (task.epochs or 1)
+        assert np.all(np.diff(seconds) > 0)
+        assert any(values is row or np.array_equal(values, row) for rows in task.valid.values() for row in rows)
+        inactive = [child for child, parent, allowed in task.conditions if config[parent] not in allowed]
+        for p in task.space:
+            if p.name in inactive:
+                assert task.true_value({**config, p.name: p.sample(rng)}) == task.true_value(config)

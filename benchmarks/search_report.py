@@ -1,0 +1,157 @@
+"""The tables of `search.py`, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import peers
+
+MARKS = (25, 50, 100)
+_MUCH = 0.05
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search. `regrets`: after each run. `cpu_s`: of a proposal, the mean."""
+
+    suite: str
+    task: str
+    method: str
+    workers: int
+    seed: int
+    regrets: list[float]
+    cpu_s: float
+
+    @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        return self.suite, self.task, self.method, self.workers, self.seed
+
+
+class Setting:
+    """The searches of a suite with so many workers. Regrets of a task are means over its seeds."""
+
+    def __init__(self, searches: Sequence[Search]) -> None:
+        self.methods = sorted({each.method for each in searches}, key=peers.NAMES.index)
+        self.tasks = list(dict.fromkeys(each.task for each in searches))
+        self.marks = [mark for mark in MARKS if mark <= min(len(each.regrets) for each in searches)]
+        self._searches = {
+            method: {
+                task: [each for each in searches if (each.method, each.task) == (method, task)]
+                for task in self.tasks
+            }
+            for method in self.methods
+        }
+
+    def tasks_of(self, *methods: str) -> list[str]:
+        """Those that all of these methods were run on."""
+        return [task for task in self.tasks if all(self._searches[method][task] for method in methods)]
+
+    def whole(self) -> list[str]:
+        """The methods that were run on all tasks."""
+        return [method for method in self.methods if len(self.tasks_of(method)) == len(self.tasks)]
+
+    def seeds(self, method: str) -> int:
+        return min(len(self._searches[method][task]) for task in self.tasks_of(method))
+
+    def cpu_s(self, method: str) -> float:
+        return float(np.mean([each.cpu_s for rows in self._searches[method].values() for each in rows]))
+
+    def regret(self, method: str, task: str, mark: int) -> float:
+        return float(np.mean([each.regrets[mark - 1] for each in self._searches[method][task]]))
+
+    def mean(self, method: str, mark: int) -> float:
+        return float(np.mean([self.regret(method, task, mark) for task in self.tasks_of(method)]))
+
+    def rank(self, method: str, mark: int) -> float:
+        """The mean place among the whole methods, the better one first, ties sharing."""
+        own = [self.regret(method, task, mark) for task in self.tasks]
+        places = [
+            1.0 + sum((other < mine) + 0.5 * (other == mine) for other in others)
+            for mine, task in zip(own, self.tasks, strict=True)
+            for others in [[self.regret(each, task, mark) for each in self.whole() if each != method]]
+        ]
+        return float(np.mean(places))
+
+    def best_peer(self, ours: str, mark: int) -> str | None:
+        """Among the methods of others that were run on all tasks."""
+        found = [method for method in self.whole() if method in peers.PEERS and method != ours]
+        return min(found, key=lambda method: self.mean(method, mark), default=None)
+
+    def gain(self, ours: str, other: str, mark: int) -> tuple[float, float, float]:
+        """How much less regret `ours` has: the mean over tasks, and a 95 % bootstrap interval over tasks."""
+        tasks = self.tasks_of(ours, other)
+        less = np.array([self.regret(other, task, mark) - self.regret(ours, task, mark) for task in tasks])
+        means = np.random.default_rng(0).choice(less, (10_000, len(less))).mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return float(less.mean()), float(low), float(high)
+
+
+def print_all(searches: Sequence[Search], ours: str) -> None:
+    settings = {
+        (suite, workers): Setting([each for each in searches if (each.suite, each.workers) == (suite, workers)])
+        for suite, workers in dict.fromkeys((each.suite, each.workers) for each in searches)
+    }
+    for (suite, workers), setting in settings.items():
+        print(f"## {suite}: {len(setting.tasks)} tasks, {workers} {'worker' if workers == 1 else 'workers'}\n")
+        _print_means(setting)
+        if ours in setting.whole():
+            _print_gains(setting, ours)
+        _print_tasks(setting, setting.marks[-1])
+    for (suite, workers), setting in settings.items():
+        alone = settings.get((suite, 1))
+        if workers > 1 and alone and ours in setting.methods and ours in alone.methods:
+            mark = min(setting.marks[-1], alone.marks[-1])
+            ratio = setting.mean(ours, mark) / max(alone.mean(ours, mark), 1e-9)
+            print(f"{suite}: {ours} with {workers} workers has {ratio:.2f} times its regret with one, @{mark}")
+
+
+def _print_means(setting: Setting) -> None:
+    marks, late = setting.marks, setting.marks[-2:]
+    heads = [f"@{mark}" for mark in marks] + [f"rank @{mark}" for mark in late]
+    _print_row("mean regret", *heads, "CPU s", "tasks x seeds")
+    print("|---" * (len(heads) + 3) + "|")
+    for method in setting.methods:
+        ranked = method in setting.whole()
+        ranks = [f"{setting.rank(method, mark):.2f}" if ranked else "-" for mark in late]
+        means = [f"{setting.mean(method, mark):.3f}" for mark in marks]
+        count = f"{len(setting.tasks_of(method))} x {setting.seeds(method)}"
+        _print_row(method, *means, *ranks, f"{setting.cpu_s(method):.4f}", count)
+    print()
+
+
+def _print_gains(setting: Setting, ours: str) -> None:
+    for mark in setting.marks:
+        best = setting.best_peer(ours, mark)
+        for other in [each for each in setting.methods if each != ours]:
+            less, low, high = setting.gain(ours, other, mark)
+            note = ", the best peer" if other == best else ""
+            print(
+                f"- {ours} against {other}{note}, @{mark}: {less:.3f} less regret, 95 % of {low:.3f} to {high:.3f}"
+            )
+    if "random" in setting.methods:
+        mark = setting.marks[-1]
+        behind = [
+            task
+            for task in setting.tasks_of(ours, "random")
+            if setting.regret(ours, task, mark) > setting.regret("random", task, mark) + _MUCH
+        ]
+        print(f"- tasks where {ours} is behind random by more than {_MUCH} @{mark}: {', '.join(behind) or 'none'}")
+    print()
+
+
+def _print_tasks(setting: Setting, mark: int) -> None:
+    _print_row(f"regret @{mark}", *setting.methods)
+    print("|---" * (len(setting.methods) + 1) + "|")
+    for task in setting.tasks:
+        cells = [
+            f"{setting.regret(method, task, mark):.3f}" if task in setting.tasks_of(method) else "-"
+            for method in setting.methods
+        ]
+        _print_row(task, *cells)
+    print()
+
+
+def _print_row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)

@@ -1,0 +1,131 @@
+"""The trainings that `recorded/record.py` recorded, as tasks with the interface of those of a benchmark folder.
+
+    python benchmarks/trainings.py        prints what there is
+
+Every point of a task's space was really trained, so an answer is looked up and never made up. What a search
+observes is the value on the validation rows, by one of the point's trainings (most points have one, one of twenty
+has three). It is scored by the value on the test rows: the best validation value of many has luck in it, as in
+life, so that not even trying everything brings the regret to 0. The least that it brings is printed as `floor`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from synthetic import Param
+
+FOLDER = Path(__file__).parent / "recorded"
+
+Config = Mapping[str, Any]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Lower is better. `regret`: 0 at the best test value of any epoch, 1 at the median training's last and above.
+
+    `conditions`: (parameter, the one it hangs on, the values of that with which it counts). A config names all
+    parameters; those that do not count may have any of their values.
+    `valid`, `test`, `seconds`: by place in the full product, then training, then epoch; seconds add up.
+    """
+
+    name: str
+    space: list[Param]
+    conditions: list[tuple[str, str, list[Any]]]
+    epochs: int | None
+    valid: Mapping[int, Array]
+    test: Mapping[int, Array]
+    seconds: Mapping[int, Array]
+    y_best: float
+    y_med: float
+
+    def evaluate(self, config: Config, seed: int = 0) -> tuple[float, float]:
+        """The last validation value and the seconds of one training."""
+        values, seconds = self.curve(config, seed)
+        return float(values[-1]), float(seconds[-1])
+
+    def curve(self, config: Config, seed: int = 0) -> tuple[Array, Array]:
+        """The validation value after each epoch, and the seconds until then."""
+        place = self._place(config)
+        training = int(np.random.default_rng([seed, place]).integers(len(self.valid[place])))
+        return self.valid[place][training], self.seconds[place][training]
+
+    def true_curve(self, config: Config) -> tuple[Array, Array]:
+        """The same on the test rows, means over the point's trainings."""
+        place = self._place(config)
+        return self.test[place].mean(axis=0), self.seconds[place].mean(axis=0)
+
+    def true_value(self, config: Config) -> float:
+        return float(self.true_curve(config)[0][-1])
+
+    def regret(self, value: float) -> float:
+        return float(min((value - self.y_best) / (self.y_med - self.y_best), 1.0))
+
+    def floor(self) -> float:
+        """The regret of the point with the best last validation value of all."""
+        best = min(self.valid, key=lambda place: self.valid[place][:, -1].min())
+        return self.regret(float(self.test[best][:, -1].mean()))
+
+    def random_config(self, rng: np.random.Generator) -> dict[str, Any]:
+        return {p.name: p.sample(rng) for p in self.space}
+
+    def _place(self, config: Config) -> int:
+        """Raises ValueError: a value is none of the levels."""
+        ignored = {child for child, parent, allowed in self.conditions if config[parent] not in allowed}
+        place = 0
+        for p in self.space:
+            levels = _levels(p)
+            place = place * len(levels) + (0 if p.name in ignored else levels.index(config[p.name]))
+        return place
+
+
+def load_tasks(folder: Path = FOLDER) -> list[Task]:
+    return [_load(path) for path in sorted(folder.glob("*.npz"))]
+
+
+def _load(path: Path) -> Task:
+    with np.load(path) as file:
+        told = json.loads(str(file["task"]))
+        places = file["place"]
+        seconds = np.cumsum(np.maximum(file["cpu_us"], 1) / 1e6, axis=1)
+        valid, test = file["valid"].astype(float), file["test"].astype(float)
+    epochs = valid.shape[1]
+    return Task(
+        path.stem,
+        [Param(**each) for each in told["space"]],
+        [(child, parent, allowed) for child, parent, allowed in told["conditions"]],
+        epochs if epochs > 1 else None,
+        *(dict(_grouped(places, each)) for each in (valid, test, seconds)),
+        y_best=float(test.min()),
+        y_med=float(np.median(test[:, -1])),
+    )
+
+
+def _grouped(places: NDArray[np.int32], rows: Array) -> Iterator[tuple[int, Array]]:
+    """The trainings of each point lie side by side."""
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    for start, group in zip(starts, np.split(rows, starts[1:]), strict=True):
+        yield int(places[start]), group
+
+
+def _levels(p: Param) -> list[Any]:
+    return p.values if p.values is not None else list(range(int(p.lo or 0), int(p.hi or 0) + 1))
+
+
+def main() -> None:
+    names = ("params", "points", "epochs", "mean s", "best", "median", "floor")
+    print(f"{'task':24s}" + "".join(f"{name:>8s}" for name in names))
+    for task in load_tasks():
+        mean_s = np.mean([rows[:, -1].mean() for rows in task.seconds.values()])
+        numbers = f"{mean_s:8.3f}{task.y_best:8.3f}{task.y_med:8.3f}{task.floor():8.3f}"
+        print(f"{task.name:24s}{len(task.space):8d}{len(task.valid):8d}{task.epochs or 1:8d}{numbers}")
+
+
+if __name__ == "__main__":
+    main()
