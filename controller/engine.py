@@ -20,7 +20,8 @@ from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.proposals import Answer, Proposer
+from sweepyard.controller.proposals import Answer
+from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.reader import Batch, Reader
 from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
 from sweepyard.controller.spec import Spec
@@ -118,7 +119,7 @@ class Engine:
             return sweep
 
         if METHODS[spec.method].costly:
-            self._proposer.warm()
+            self._proposer.warm(sweep.id)
         return self._do(work)
 
     def control(self, sweep_id: str, verb: str) -> Sweep:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweepyard.controller.proposals import Answer
 from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
 from sweepyard.schedulers.port import Curve, Scheduler
@@ -42,6 +43,10 @@ class Ledger:
     """What each run has reported of the sweep's metric in its present attempt, by run id."""
     exhausted: bool = False
     """The searcher has nothing more to suggest."""
+    proposing: bool = False
+    """A costly searcher has been asked and has not answered yet."""
+    ready: Answer | None = None
+    """What it has answered ahead of need."""
     ordered: set[str] = field(default_factory=set)
     """Runs whose order its agent has been told since this ledger was read."""
     _open: dict[str, Run] = field(default_factory=dict)
@@ -69,6 +74,14 @@ class Ledger:
     def resource(self) -> str | None:
         """The key of a row that says how far a run is; None: its values of the metric are counted."""
         return resource_of(self.sweep.spec.get("early_terminate"))
+
+    @property
+    def unseen(self) -> int | None:
+        """How many results came in after `ready` was asked for; None if nothing is ready for the next point."""
+        if self.ready is None or self.ready.created != self.begun:
+            return None
+        unseen = self.begun - len(self.pending()) - self.ready.ended
+        return unseen if unseen >= 0 else None
 
     @property
     def open_runs(self) -> list[Run]:

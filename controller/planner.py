@@ -13,6 +13,10 @@ from typing import TypeAlias
 
 from sweepyard.tracking.records import AttemptState, Objective, SweepState
 
+SLOTS_PER_UNSEEN = 16
+"""A ready suggestion may have missed one result for so many slots, busy or free: it knows nothing of what all the
+open runs will bring, either. With fewer slots none is made ready, and every suggestion knows every result."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAttempt:
@@ -31,6 +35,8 @@ class View:
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
+    `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
+    next run was asked for; None: none is ready.
     """
 
     state: SweepState
@@ -42,9 +48,11 @@ class View:
     exhausted: bool
     attempts: Sequence[OpenAttempt]
     free: int
+    costly: bool
     proposing: bool
     times: int
     missing: int
+    unseen: int | None
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
@@ -52,6 +60,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Propose:
+    """Suggestions for `n` runs, here and now."""
+
     n: int
 
 
@@ -60,6 +70,18 @@ class Repeat:
     """`n` more runs of points that lack some."""
 
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One suggestion, from a process of its own; `waiting`: an agent has nothing to do until it comes."""
+
+    waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A run of the suggestion that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +110,7 @@ class Close:
     reason: str
 
 
-Intent: TypeAlias = Propose | Repeat | Offer | Withdraw | Lose | Finish | Close
+Intent: TypeAlias = Propose | Ask | Take | Repeat | Offer | Withdraw | Lose | Finish | Close
 
 
 def plan(view: View) -> list[Intent]:
@@ -112,8 +134,22 @@ def plan(view: View) -> list[Intent]:
     again = min(max(wanted, 0), view.missing)
     repeats: list[Intent] = [Repeat(again)] if again else []
     points = math.ceil((wanted - again) / view.times)
-    # One question at a time: a searcher must know its last answer, or it would give it again.
-    return [*offers, *repeats, Propose(points)] if points > 0 and not view.proposing else [*offers, *repeats]
+    proposals = _ahead(view, points) if view.costly else [Propose(points)] if points > 0 else []
+    return [*offers, *repeats, *proposals]
+
+
+def _ahead(view: View, points: int) -> list[Intent]:
+    """What a costly searcher is to do: to answer who waits, and to make one suggestion ready where it may be used.
+
+    One question at a time: a searcher must know its last answer, or it would give it again.
+    """
+    most_unseen = (len(view.attempts) + max(0, points)) // SLOTS_PER_UNSEEN
+    if points > 0 and view.unseen is not None and view.unseen <= most_unseen:
+        return [Take()]
+    outdated = view.unseen is None or view.unseen > 0
+    if view.proposing or not (points > 0 or (most_unseen > 0 and outdated)):
+        return []
+    return [Ask(waiting=points > 0)]
 
 
 def _offered(view: View) -> list[OpenAttempt]:

@@ -18,7 +18,7 @@ from sweepyard.clock import Clock
 from sweepyard.controller import ingest, moves, planner
 from sweepyard.controller.agents import Agents
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.proposals import Answer, Question, suggest
+from sweepyard.controller.proposals import Answer, Question, aged, suggest
 from sweepyard.errors import Unavailable
 from sweepyard.search.registry import METHODS
 from sweepyard.tracking.lifecycle import SweepEvent
@@ -56,7 +56,6 @@ class Reconciler:
         self._lost_after_s = lost_after_s
         self._agents = Agents(lost_after_s)
         self._ledgers: dict[str, Ledger] = {}
-        self._proposing: set[str] = set()
         self._queued_at: dict[AttemptRef, float] = {}
         self.position = "0"
         self.redis_trouble = ""
@@ -64,7 +63,6 @@ class Reconciler:
     def load(self) -> None:
         """Forget everything that the store does not hold, and read the rest."""
         self._ledgers.clear()
-        self._proposing.clear()
         self._agents.save_again()
         self.position = self._store.cursor(CURSOR)
         for sweep in self._store.sweeps(set(SweepState) - SWEEP_ENDED):
@@ -154,17 +152,23 @@ class Reconciler:
         tx.set_cursor(CURSOR, self.position)
 
     def take_answer(self, tx: Transaction, answer: Answer) -> None:
-        """Turn suggestions into runs, unless the sweep wants none any more."""
-        self._proposing.discard(answer.sweep_id)
+        """Turn suggestions into runs, or keep what nobody has waited for; unless the sweep wants none any more."""
         ledger = self.ledger(answer.sweep_id)
-        if ledger is None or ledger.sweep.state not in (SweepState.pending, SweepState.running):
+        if ledger is None:
             return
-        if answer.created != ledger.begun:
-            return  # asked before a failed transaction, and asked again after it
-        cap = ledger.sweep.run_cap
+        ledger.proposing, ledger.ready = False, answer
+        if answer.waiting and ledger.sweep.state in (SweepState.pending, SweepState.running):
+            self._take_ready(tx, ledger)
+
+    def _take_ready(self, tx: Transaction, ledger: Ledger) -> None:
+        """Runs of what is ready; none if other runs came in between, as after a failed transaction."""
+        answer, unseen, cap = ledger.ready, ledger.unseen, ledger.sweep.run_cap
+        ledger.ready = None
+        if answer is None or unseen is None:
+            return
         for suggestion in answer.suggestions:
             if cap is None or len(ledger.runs) < cap:
-                moves.propose(ledger, tx, suggestion, self._clock.wall())
+                moves.propose(ledger, tx, aged(suggestion, unseen), self._clock.wall())
         ledger.exhausted = len(answer.suggestions) < answer.n
 
     def _hear(self, presence: Presence) -> None:
@@ -220,9 +224,11 @@ class Reconciler:
             exhausted=ledger.exhausted,
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
-            proposing=sweep.id in self._proposing,
             times=ledger.repeat.times if ledger.repeat else 1,
             missing=missing,
+            costly=METHODS[sweep.spec["method"]].costly,
+            proposing=ledger.proposing,
+            unseen=ledger.unseen,
             lost_agents=self._agents.lost(now),
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
@@ -258,10 +264,16 @@ class Reconciler:
                 words = f"{ledger.sweep.reason}; {reason}" if ledger.sweep.reason else reason
                 moves.move_sweep(ledger, tx, SweepEvent.close, words, now)
             case planner.Propose(n):
-                return self._propose(tx, ledger, n, effects)
+                self.take_answer(tx, suggest(_question(ledger, n)))
             case planner.Repeat(n):
                 for _ in range(n):
                     moves.repeat(ledger, tx, next(point for point in ledger.points() if point.missing), now)
+            case planner.Ask(waiting):
+                ledger.proposing = True
+                effects.questions.append(_question(ledger, 1, waiting=waiting))
+                return False
+            case planner.Take():
+                self._take_ready(tx, ledger)
             case planner.Offer(run_id):
                 offer = _offer(ledger.runs[run_id])
                 effects.offers[offer.ref] = offer
@@ -271,23 +283,6 @@ class Reconciler:
                 effects.withdrawn.setdefault(ledger.sweep.id, []).append(ref)
                 self._queued_at.pop(ref, None)
                 return False
-        return True
-
-    def _propose(self, tx: Transaction, ledger: Ledger, n: int, effects: Effects) -> bool:
-        question = Question(
-            sweep_id=ledger.sweep.id,
-            spec=ledger.sweep.spec,
-            objective=ledger.sweep.objective,
-            seed=ledger.sweep.seed,
-            history=ledger.history(),
-            pending=ledger.pending(),
-            n=n,
-        )
-        if METHODS[question.method].costly:
-            self._proposing.add(ledger.sweep.id)
-            effects.questions.append(question)
-            return False
-        self.take_answer(tx, suggest(question))
         return True
 
     def _repeat_orders(self, ledger: Ledger, effects: Effects) -> None:
@@ -323,6 +318,19 @@ class Reconciler:
             self._agents.send_away(sweep.id, f"sweep {sweep.id} is {sweep.state}: {sweep.reason}", self._bus)
             if not ledger.open_attempts and not self._agents.present(sweep.id, self._clock.monotonic()):
                 del self._ledgers[sweep.id]
+
+
+def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:
+    return Question(
+        sweep_id=ledger.sweep.id,
+        spec=ledger.sweep.spec,
+        objective=ledger.sweep.objective,
+        seed=ledger.sweep.seed,
+        history=ledger.history(),
+        pending=ledger.pending(),
+        n=n,
+        waiting=waiting,
+    )
 
 
 def _offer(run: Run) -> WireOffer:

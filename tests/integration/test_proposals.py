@@ -11,7 +11,9 @@ from queue import Queue
 
 import pytest
 
-from sweepyard.controller.proposals import Answer, Proposer, Question, _decode, _encode
+from sweepyard.controller.proposals import Answer, Question, suggest
+from sweepyard.controller.proposer import Proposer
+from sweepyard.controller.searchprocess import MOST_SWEEPS, Reader, Writer
 from sweepyard.search.port import Observation
 from sweepyard.tracking.records import Objective
 
@@ -40,9 +42,9 @@ def question(*, objective: Objective | None = LOSS, ended: int = 6, n: int = 2) 
 
 
 class Asker:
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, processes: int) -> None:
         self.answers: Queue[Answer] = Queue()
-        self.proposer = Proposer(self.answers.put, deadline_s=deadline_s)
+        self.proposer = Proposer(self.answers.put, deadline_s=deadline_s, processes=processes)
 
     def ask(self, question: Question) -> Answer:
         self.proposer.ask(question)
@@ -53,8 +55,8 @@ class Asker:
 def asker() -> Iterator[Callable[[float], Asker]]:
     with ExitStack() as stack:
 
-        def make(deadline_s: float = DEADLINE_S) -> Asker:
-            asker = Asker(deadline_s)
+        def make(deadline_s: float = DEADLINE_S, *, processes: int = 1) -> Asker:
+            asker = Asker(deadline_s, processes)
             stack.callback(asker.proposer.close)
             return asker
 
@@ -70,6 +72,51 @@ def test_an_answer_holds_what_was_asked_for(asker: Callable[..., Asker]) -> None
     assert set(first.params) == {"lr", "layer"}
     assert first.detail["cost_ms"] > 0
     assert "in place of" not in first.reason
+
+
+def test_a_history_that_has_grown_and_changed_is_told_by_its_changes(asker: Callable[..., Asker]) -> None:
+    """The process has heard only of differences, and answers as one that is told everything."""
+    patient, first = asker(), question(ended=12, n=1)
+    patient.ask(first)
+    revised = replace(first.history[3], value=-1.0, std=0.5)
+    known = [*first.history[:3], revised, *first.history[4:]]
+    for history in (known, known[:9], known):
+        asked = replace(first, history=history)
+        (answer,) = patient.ask(asked).suggestions
+        (fresh,) = suggest(replace(asked, sweep_id=f"fresh-{len(history)}-{id(history)}")).suggestions
+        assert (answer.params, answer.reason) == (fresh.params, fresh.reason)
+
+
+def test_what_is_written_to_the_process_does_not_grow_with_the_history() -> None:
+    writer, reader, long = Writer(), Reader(), question(ended=500, n=1)
+    whole = writer.line(long)
+    assert reader.question(whole).history == long.history
+    more = replace(long, history=[*long.history, replace(long.history[-1], number=501)])
+    line = writer.line(more)
+    assert len(line) < len(whole) / 50
+    assert reader.question(line).history == more.history
+
+
+def test_a_sweep_that_was_forgotten_is_told_whole_again() -> None:
+    writer, reader, short = Writer(), Reader(), question(ended=20, n=1)
+    for name in ["first", *(f"sweep-{i}" for i in range(MOST_SWEEPS)), "first"]:
+        asked = replace(short, sweep_id=name)
+        assert reader.question(writer.line(asked)).history == asked.history
+
+
+def test_another_sweep_does_not_wait_for_a_slow_one(asker: Callable[..., Asker]) -> None:
+    patient = asker(processes=2)
+    first, second = (replace(question(), sweep_id=name) for name in ("first", "second"))
+    patient.ask(first)
+    patient.ask(second)
+    stopped, other = (patient.proposer.process_id(each.sweep_id) for each in (first, second))
+    assert None not in (stopped, other)
+    assert stopped != other
+    os.kill(stopped, signal.SIGSTOP)
+    patient.proposer.ask(first)
+    assert patient.ask(second).sweep_id == "second"
+    os.kill(stopped, signal.SIGCONT)
+    assert patient.answers.get(timeout=DEADLINE_S).sweep_id == "first"
 
 
 def test_a_searcher_that_fails_is_replaced_with_its_reason(asker: Callable[..., Asker]) -> None:
@@ -89,7 +136,7 @@ def test_a_searcher_that_thinks_too_long_is_replaced(asker: Callable[..., Asker]
 def test_a_searcher_whose_process_was_killed_is_replaced_once(asker: Callable[..., Asker]) -> None:
     patient = asker()
     assert "in place of" not in patient.ask(question()).suggestions[0].reason
-    process_id = patient.proposer.process_id
+    process_id = patient.proposer.process_id(question().sweep_id)
     assert process_id is not None
     os.kill(process_id, signal.SIGKILL)
     assert "its process" in patient.ask(question()).suggestions[0].reason
@@ -101,5 +148,5 @@ def test_the_process_is_told_all_that_is_known_of_a_run() -> None:
         number=1, params={"lr": 0.5}, value=0.1, std=0.02, failed=True, source="other", values=(0.1, None)
     )
     told = replace(question(), history=[run])
-    assert _decode(_encode(told)) == told
+    assert Reader().question(Writer().line(told)) == told
     assert told.created == 1  # the open one: runs of other sources do not count

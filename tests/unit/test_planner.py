@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweepyard.controller.planner import (
+    Ask,
     Close,
     Finish,
     Lose,
@@ -16,6 +17,7 @@ from sweepyard.controller.planner import (
     OpenAttempt,
     Propose,
     Repeat,
+    Take,
     View,
     Withdraw,
     plan,
@@ -32,9 +34,11 @@ QUIET = View(
     exhausted=False,
     attempts=(),
     free=0,
+    costly=False,
     proposing=False,
     times=1,
     missing=0,
+    unseen=None,
     lost_agents={},
     vanished=frozenset(),
     lost_after_s=15.0,
@@ -54,18 +58,45 @@ def test_nobody_is_free_so_nothing_is_proposed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "attempts", "proposing", "cap", "created", "wanted"),
+    ("free", "attempts", "cap", "created", "wanted"),
     [
-        (3, (), False, None, 0, 3),
-        (3, (offered(),), False, None, 1, 2),
-        (3, (), True, None, 0, 0),
-        (3, (running(),), False, None, 1, 3),
-        (5, (), False, 10, 8, 2),
+        (3, (), None, 0, 3),
+        (3, (offered(),), None, 1, 2),
+        (3, (running(),), None, 1, 3),
+        (5, (), 10, 8, 2),
     ],
 )
-def test_as_many_are_proposed_as_free_slots_lack_an_offer(free, attempts, proposing, cap, created, wanted) -> None:
-    view = replace(QUIET, free=free, attempts=attempts, proposing=proposing, run_cap=cap, created=created)
-    assert plan(view) == ([Propose(wanted)] if wanted else [])
+def test_as_many_are_proposed_as_free_slots_lack_an_offer(free, attempts, cap, created, wanted) -> None:
+    view = replace(QUIET, free=free, attempts=attempts, run_cap=cap, created=created)
+    assert plan(view) == [Propose(wanted)]
+
+
+def busy(slots: int, **changes: object) -> View:
+    """A sweep with a costly searcher, each slot with a run."""
+    attempts = tuple(running(f"r{i}") for i in range(slots))
+    return replace(QUIET, costly=True, attempts=attempts, created=slots, **changes)
+
+
+def test_a_costly_searcher_answers_who_waits_one_suggestion_at_a_time() -> None:
+    assert plan(busy(3, free=2)) == [Ask(waiting=True)]
+    assert plan(busy(3, free=2, proposing=True)) == []
+
+
+def test_few_slots_get_suggestions_that_know_every_result() -> None:
+    assert plan(busy(15)) == []
+    assert plan(busy(14, free=1, unseen=1)) == [Ask(waiting=True)]
+    assert plan(busy(14, free=1, unseen=0)) == [Take()]
+
+
+def test_many_slots_have_a_suggestion_ready_that_may_have_missed_few_results() -> None:
+    assert plan(busy(64)) == [Ask(waiting=False)]
+    assert plan(busy(64, proposing=True)) == []
+    assert plan(busy(64, unseen=0)) == []
+    assert plan(busy(64, unseen=1)) == [Ask(waiting=False)]
+    assert plan(busy(63, free=1, unseen=4)) == [Take()]
+    assert plan(busy(63, free=1, unseen=4, proposing=True)) == [Take()]
+    assert plan(busy(63, free=1, unseen=5)) == [Ask(waiting=True)]
+    assert plan(busy(64, run_cap=64)) == [Finish("run_cap 64 is reached")]
 
 
 def test_an_offer_that_is_in_no_queue_yet_is_made_before_anything_else() -> None:
@@ -87,7 +118,7 @@ def test_an_offer_that_is_in_no_queue_yet_is_made_before_anything_else() -> None
     ],
 )
 def test_points_are_completed_before_others_are_begun(free, missing, cap, proposing, expected) -> None:
-    view = replace(QUIET, free=free, times=3, missing=missing, run_cap=cap, proposing=proposing)
+    view = replace(QUIET, free=free, times=3, missing=missing, run_cap=cap, proposing=proposing, costly=proposing)
     assert plan(view) == expected
 
 
@@ -149,21 +180,35 @@ def test_an_offer_that_left_the_queue_is_lost_only_after_its_time() -> None:
 @given(
     state=st.sampled_from(list(SweepState)),
     free=st.integers(0, 9),
+    costly=st.booleans(),
     proposing=st.booleans(),
+    unseen=st.none() | st.integers(0, 5),
     cap=st.none() | st.integers(1, 9),
     created=st.integers(0, 12),
     ages=st.lists(st.none() | st.floats(0, 100), max_size=5),
 )
 def test_the_cap_is_never_exceeded_and_ended_sweeps_get_nothing_new(
-    state, free, proposing, cap, created, ages
+    state, free, costly, proposing, unseen, cap, created, ages
 ) -> None:
     attempts = tuple(offered(f"r{i}", age) for i, age in enumerate(ages))
     view = replace(
-        QUIET, state=state, free=free, proposing=proposing, run_cap=cap, created=created, attempts=attempts
+        QUIET,
+        state=state,
+        free=free,
+        costly=costly,
+        proposing=proposing,
+        unseen=unseen,
+        run_cap=cap,
+        created=created,
+        attempts=attempts,
     )
-    proposed = sum(intent.n for intent in plan(view) if isinstance(intent, Propose))
+    intents = plan(view)
+    proposed = sum(intent.n for intent in intents if isinstance(intent, Propose))
+    proposed += sum(isinstance(intent, Take | Ask) for intent in intents)
     if cap is not None:
         assert proposed <= max(0, cap - created)
-    if proposing or state not in (SweepState.pending, SweepState.running):
+    if state not in (SweepState.pending, SweepState.running):
         assert proposed == 0
+    if proposing:
+        assert not any(isinstance(intent, Ask) for intent in intents)
     assert proposed + len(attempts) <= max(free, len(attempts))

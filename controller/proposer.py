@@ -1,0 +1,154 @@
+"""Asking costly searchers: a few processes beside the engine, each with its thread, one question at a time.
+
+A question has a deadline: when it is missed or the searcher fails, a random point takes its place, with the
+reason stored. Searchers are stateless, so a process that was ended has lost nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import selectors
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import IO, Literal, TypeAlias, cast
+
+from sweepyard.clock import SYSTEM_CLOCK
+from sweepyard.controller.proposals import Answer, Question, instead
+from sweepyard.controller.searchprocess import Writer
+from sweepyard.search.port import Suggestion
+
+MOST_PROCESSES = 4
+
+Wish: TypeAlias = "Question | Literal['warm', 'end']"
+
+
+class Proposer:
+    """Puts questions to costly searchers; the answers arrive through `answer`, called from other threads.
+
+    A sweep stays with one process, where its searcher's caches are; sweeps take turns in getting one. There is
+    one to a core, but no more than `MOST_PROCESSES`.
+    """
+
+    def __init__(
+        self, answer: Callable[[Answer], None], *, deadline_s: float, processes: int | None = None
+    ) -> None:
+        processes = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
+        self._workers = [_Worker(answer, deadline_s) for _ in range(processes)]
+        self._homes: dict[str, _Worker] = {}
+
+    def warm(self, sweep_id: str) -> None:
+        """Start the process of a sweep before the first question needs it."""
+        self._home(sweep_id).wish("warm")
+
+    def process_id(self, sweep_id: str) -> int | None:
+        """The process that a sweep's searcher runs in, None while there is none."""
+        return self._home(sweep_id).process_id
+
+    def ask(self, question: Question) -> None:
+        self._home(question.sweep_id).wish(question)
+
+    def close(self) -> None:
+        """End the processes; questions that are still open stay unanswered."""
+        for worker in self._workers:
+            worker.end()
+
+    def _home(self, sweep_id: str) -> _Worker:
+        if sweep_id not in self._homes:
+            self._homes[sweep_id] = self._workers[0]
+            self._workers.append(self._workers.pop(0))
+        return self._homes[sweep_id]
+
+
+class _Worker:
+    """A process and the thread that talks with it."""
+
+    def __init__(self, answer: Callable[[Answer], None], deadline_s: float) -> None:
+        self._answer = answer
+        self._deadline_s = deadline_s
+        self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer = Writer()
+        self._thread = threading.Thread(target=self._serve, name="proposals", daemon=True)
+        self._thread.start()
+
+    @property
+    def process_id(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def wish(self, wish: Wish) -> None:
+        self._wishes.put(wish)
+
+    def end(self) -> None:
+        self._wishes.put("end")
+        self._end_process()
+        self._thread.join(timeout=5)
+
+    def _serve(self) -> None:
+        while (wish := self._wishes.get()) != "end":
+            process = self._running_process()
+            if wish != "warm":
+                self._answer(self._answered(process, wish))
+
+    def _answered(self, process: subprocess.Popen[bytes], question: Question) -> Answer:
+        started_s = SYSTEM_CLOCK.monotonic()
+        try:
+            suggestions = self._remote(process, question)
+        except _Failed as failure:
+            self._end_process()
+            suggestions = instead(question, str(failure))
+        cost_ms = round((SYSTEM_CLOCK.monotonic() - started_s) * 1000, 1)
+        known = {"cost_ms": cost_ms, "unseen": 0}
+        return question.answered([replace(one, detail=one.detail | known) for one in suggestions])
+
+    def _running_process(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._writer = Writer()
+            self._process = _start_process()
+        return self._process
+
+    def _remote(self, process: subprocess.Popen[bytes], question: Question) -> list[Suggestion]:
+        stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        try:
+            stdin.write(self._writer.line(question))
+            stdin.flush()
+        except OSError as error:
+            raise _Failed(f"its process could not be asked ({error})") from None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            if not selector.select(self._deadline_s):
+                raise _Failed(f"it did not answer within {self._deadline_s:g} s")
+        line = stdout.readline()
+        if not line:
+            raise _Failed(f"its process ended with code {process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise _Failed(answer["error"])
+        return [
+            Suggestion(params=params, reason=why, detail=detail) for params, why, detail in answer["suggestions"]
+        ]
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+class _Failed(Exception):
+    pass
+
+
+def _start_process() -> subprocess.Popen[bytes]:
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweepyard.controller.searchprocess"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | one_thread,
+        start_new_session=True,
+    )
