@@ -85,6 +85,8 @@ class Pump:
         self._limits, self._clock = limits, clock
         self._contact = Contact(bus, agent, say)
         self._attempts: dict[AttemptRef, LiveAttempt] = {}
+        self._known: set[AttemptRef] = set()
+        """All that it ever accepted: a queue that lost its last seconds offers once more what is done."""
         self._taken = self._ended = self._failed = 0
         self._leave = threading.Event()
         self._leaving = ""
@@ -136,8 +138,8 @@ class Pump:
 
     def _on_offer(self, slot: Slot) -> None:
         offer = slot.offer
-        if self._leaving or offer.ref in self._attempts:
-            return slot.answer(offer.ref in self._attempts)
+        if self._leaving or offer.ref in self._known:
+            return slot.answer(offer.ref in self._known)
         run_dir = self._agent.dir / "runs" / str(offer.ref)
         try:
             rundir.prepare(run_dir, offer.params)
@@ -148,6 +150,7 @@ class Pump:
         outbox = Outbox(offer, self._agent.id, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
         self._attempts[offer.ref] = live
+        self._known.add(offer.ref)
         self._taken += 1
         env = live.info(self._agent.project, self._agent.entity).environment() | self._checkpoint(offer)
         return self._launcher.start(offer.ref, run_dir, {**env, "PYTHONUNBUFFERED": "1"}, argv)

@@ -72,6 +72,9 @@ def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
         return f"attempt {report.attempt} of run {run.number} is executed by agent {attempt.agent_id}"
     if attempt.state in (AttemptState.lost, AttemptState.superseded):
         return f"attempt {report.attempt} of run {run.number} is {attempt.state}: {attempt.reason}"
+    if attempt.state is AttemptState.ended and report.seq > attempt.seq:
+        # A queue that went back in time has offered it once more to the agent that had finished it.
+        return f"attempt {report.attempt} of run {run.number} has ended before"
     if attempt.state is AttemptState.offered and not isinstance(report.body, Started):
         # The controller knows nothing of this agent's start: it was lost with Redis. It will be sent again.
         return None if report.seq > 1 else f"run {run.number} has not started"

@@ -239,6 +239,18 @@ def test_one_run_after_the_other(yard: Yard) -> None:
     assert yard.controller.presence() == {}
 
 
+def test_what_is_done_is_not_done_again(yard: Yard) -> None:
+    """A Redis that restarts without its last seconds offers once more what was taken in them."""
+    yard.start(LOG_TWO)
+    done = yard.offer()
+    yard.until(lambda: yard.ended(done))
+    reports = len(yard.reports(done))
+    yard.until(lambda: not (yard.base / "yard" / "runs" / str(done)).exists())
+    assert yard.offer() == done
+    assert yard.run("run00002").outcome == "finished"
+    assert len(yard.reports(done)) == reports
+
+
 FAILURES = [
     ("raise ValueError('boom')", 1, None, "ValueError: boom"),
     ("import sys; sys.exit(3)", 3, None, "exited with code 3"),

@@ -297,6 +297,23 @@ def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard
     assert "was not heard" in yard.store.attempts(run.key)[0].reason
 
 
+def test_an_attempt_that_has_ended_takes_nothing_more(yard: Yard) -> None:
+    """Its agent may execute it once more, offered by a Redis that has lost its last seconds."""
+    sweep = yard.sweep(run_cap=1)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    hand.log(offer, 1.0)
+    hand.end(offer)
+    assert wait_until(lambda: yard.run_state(offer) is RunState.finished, DEADLINE_S)
+    hand.running.append(str(offer.ref))
+    assert hand.report(offer, Started(host="test", pid=2), seq=1).orders == {}
+    hand.log(offer, 0.5)
+    assert hand.order(offer).kind == "drop"
+    run = yard.store.run(sweep.id, offer.run)
+    assert run is not None
+    assert (run.state, run.objective, run.lines) == (RunState.finished, 1.0, 1)
+
+
 def test_an_offer_belongs_to_the_first_agent_that_starts_it(yard: Yard) -> None:
     sweep = yard.sweep(run_cap=1)
     first = yard.hand(sweep, "first")
