@@ -129,6 +129,16 @@ class Ledger:
         return [point.params for point in self.points() if point.is_open]
 
     @property
+    def first_at(self) -> float | None:
+        """When the first run was made."""
+        return next((run.created_at for run in self.runs.values()), None)
+
+    @property
+    def failures(self) -> int:
+        """How many runs failed or crashed."""
+        return sum(run.state in (RunState.failed, RunState.crashed) for run in self.runs.values())
+
+    @property
     def repeat(self) -> Repeat | None:
         return Repeat.of(self.sweep.spec)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
+from sweepyard.controller.runnames import DEFAULT, run_name
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.lifecycle import (
     ATTEMPT_MOVES,
@@ -87,7 +88,7 @@ def _new(ledger: Ledger, tx: Transaction, suggestion: Suggestion, repeat_of: int
             id=new_id(),
             sweep_id=ledger.sweep.id,
             number=number,
-            name=f"run-{number}",
+            name=run_name(ledger.sweep.spec.get("run_name", DEFAULT), number, suggestion.params),
             params=suggestion.params,
             reason=suggestion.reason,
             detail=suggestion.detail,

@@ -34,6 +34,7 @@ class View:
 
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
+    `budget`: what may be spent; `hours`: since the first run was made; `failures`: runs that failed or crashed.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
     next run was asked for; None: none is ready.
@@ -42,6 +43,9 @@ class View:
     state: SweepState
     objective: Objective | None
     run_cap: int | None
+    budget: Mapping[str, float]
+    hours: float
+    failures: int
     target: float | None
     created: int
     best: float | None
@@ -181,6 +185,10 @@ def _done(view: View) -> str | None:
             return f"{view.objective.name} reached the target {view.target:g} (best {view.best:g})"
     if view.run_cap is not None and view.created >= view.run_cap:
         return f"run_cap {view.run_cap} is reached"
+    if (limit := view.budget.get("hours")) is not None and view.hours >= limit:
+        return f"its budget of {limit:g} hours is used up"
+    if (limit := view.budget.get("failures")) is not None and view.failures >= limit:
+        return f"{view.failures} runs failed or crashed, and its budget allows {limit:g}"
     if view.exhausted and not view.missing:
         return "every point of the space has been tried"
     return None

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from sweepyard.controller.macros import MACRO
+from sweepyard.controller.runnames import mistakes
 from sweepyard.errors import Problem, SpecError
+from sweepyard.search.distributions import Distribution
 from sweepyard.search.feasible import examine
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.inside import locate
@@ -20,6 +22,9 @@ MOST_UNCAPPED = 10**6
 """The most points of a grid that may be meant to be tried all, and the most combinations to look through."""
 RARE = 0.2
 """Constraints that leave less of a space than this are worth a note."""
+
+SOME_VALUES = 100
+"""How many values of a parameter are tried in a template of names."""
 
 _UNCAPPED = (
     "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
@@ -41,7 +46,8 @@ def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
     if grid and (too_big := _too_big(data, space, grid)):
         return [Problem(path="parameters", message=too_big)], []
     notes: list[str] = []
-    problems = [*_rules(data, space, grid, notes), *_points(data, space), *_command(data, space.rules)]
+    rules = list(_rules(data, space, grid, notes))
+    problems = [*rules, *_points(data, space), *_command(data, space.rules), *_run_name(data, space)]
     return problems, notes
 
 
@@ -80,6 +86,27 @@ def _points(data: dict[str, Any], space: Space) -> Iterator[Problem]:
             continue
         if first != index:
             yield Problem(path=path, message=f"the same point as initial_points[{first}]: keep one of them")
+
+
+def _run_name(data: dict[str, Any], space: Space) -> Iterator[Problem]:
+    """Whether the names of runs can be made."""
+    if "run_name" not in data:
+        return
+    values: dict[str, list[Any]] = {step.name: [] for step in space.rules.steps}
+    for parameter in space.parameters:
+        some = [parameter.items_of(value) for value in _some(parameter.distribution)]
+        values |= dict(zip(parameter.names, map(list, zip(*some, strict=True)), strict=True))
+    if "repeat" in data:
+        values[data["repeat"]["seed"]] = [0]
+    yield from (Problem(path="run_name", message=sentence) for sentence in mistakes(data["run_name"], values))
+
+
+def _some(distribution: Distribution) -> list[Any]:
+    """Values that tell what kinds there are."""
+    size = distribution.size()
+    return (
+        [distribution.ppf(0.5)] if size is None else [distribution.value(i) for i in range(min(size, SOME_VALUES))]
+    )
 
 
 def _command(data: dict[str, Any], rules: Rules) -> Iterator[Problem]:

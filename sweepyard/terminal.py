@@ -177,9 +177,20 @@ def agents_table(sweep: SweepDetail) -> RenderableType:
 def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
     """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
     metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
-    table = _table("run", "state", metric, "steps", "parameters", *(["why"] if why else []))
+    named = "run_name" in sweep.config
+    columns = (
+        "run",
+        *(["name"] if named else []),
+        "state",
+        metric,
+        "steps",
+        "parameters",
+        *(["why"] if why else []),
+    )
+    table = _table(*columns)
     for run in runs:
-        cells: list[str | Text] = [str(run.number), state_text(run.state), number(run.objective), str(run.steps)]
+        cells: list[str | Text] = [str(run.number), *([one_line(run.name)] if named else [])]
+        cells += [state_text(run.state), number(run.objective), str(run.steps)]
         cells.append(_cut(short(run.params, fixed)))
         if why:
             cells.append(_cut(run.state_reason or run.reason))
@@ -190,6 +201,8 @@ def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True)
 def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     """One run with its story: why it was proposed, how it was judged, and how its attempts ended."""
     title = Text.assemble((f"run {run.number}", "bold"), "  ", run.id, "  ", state_text(run.state), "  ")
+    if "run_name" in sweep.config:
+        title.append(f"{one_line(run.name)}  ")
     title.append(run.state_reason, style="dim")
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(run.params):

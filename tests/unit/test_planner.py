@@ -28,6 +28,9 @@ QUIET = View(
     state=SweepState.running,
     objective=Objective(name="loss"),
     run_cap=None,
+    budget={},
+    hours=0.0,
+    failures=0,
     target=None,
     created=0,
     best=None,
@@ -102,6 +105,19 @@ def test_many_slots_have_a_suggestion_ready_that_may_have_missed_few_results() -
 def test_an_offer_that_is_in_no_queue_yet_is_made_before_anything_else() -> None:
     view = replace(QUIET, free=2, attempts=(offered(age_s=None),))
     assert plan(view) == [Offer("r1"), Propose(1)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "failures", "reason"),
+    [
+        (1.99, 4, None),
+        (2.0, 4, "its budget of 2 hours is used up"),
+        (0.0, 5, "5 runs failed or crashed, and its budget allows 5"),
+    ],
+)
+def test_a_budget_that_is_used_up_finishes_the_sweep(hours, failures, reason) -> None:
+    view = replace(QUIET, free=1, budget={"hours": 2.0, "failures": 5}, hours=hours, failures=failures)
+    assert plan(view) == [Propose(1) if reason is None else Finish(reason)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sweeps that try each point several times, on a real store and a real Redis."""
+"""Repeats, budgets, names of runs and summaries of metrics, on a real store and a real Redis."""
 
 from __future__ import annotations
 
@@ -59,3 +59,34 @@ def test_agents_that_ask_at_once_share_points_and_run_cap_counts_runs(yard: Yard
     runs = yard.store.runs(sweep.id)
     assert len(runs) == len({(run.params["lr"], run.params["seed"]) for run in runs}) == 5
     assert len({run.params["lr"] for run in runs}) == len([run for run in runs if run.repeat_of is None]) <= 3
+
+
+def test_a_budget_ends_a_sweep(yard: Yard) -> None:
+    failing, short = yard.sweep(budget={"failures": 2}, retry={"max": 0}), yard.sweep(budget={"hours": 1e-4})
+    hand = yard.hand(failing)
+    for _ in range(2):
+        hand.end(hand.start(), Outcome.failed, "exit code 1")
+    assert wait_until(lambda: yard.state(failing) is SweepState.finished, DEADLINE_S)
+    offer = (hand := yard.hand(short, "b1")).start()
+    assert wait_until(lambda: yard.state(short) is SweepState.finishing, DEADLINE_S)
+    hand.log(offer, 1.0)
+    hand.end(offer)
+    assert wait_until(lambda: yard.state(short) is SweepState.finished, DEADLINE_S)
+    reasons = {sweep.id: sweep.reason for sweep in yard.store.sweeps()}
+    assert reasons[failing.id].startswith("2 runs failed or crashed, and its budget allows 2")
+    assert reasons[short.id].startswith("its budget of 0.0001 hours is used up")
+
+
+def test_runs_are_named_and_summed_up_as_the_file_says(yard: Yard) -> None:
+    metric = {"name": "loss", "summary": "mean"}
+    sweep = yard.sweep(run_cap=1, run_name="lr{lr:.2f}/{number}", metric=metric)
+    hand = yard.hand(sweep)
+    offer = hand.start()
+    hand.log(offer, 4.0, 1.0)
+    hand.log(offer, 7.0)
+    hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    [run] = yard.store.runs(sweep.id)
+    assert run.name == offer.name == f"lr{run.params['lr']:.2f}/1"
+    assert run.objective == 4.0
+    assert [point.value for point in yard.store.curves(sweep.id)[run.id]] == [4.0, 2.5, 4.0]
