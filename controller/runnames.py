@@ -56,7 +56,7 @@ def _field_mistakes(
 
 def run_name(template: str, number: int, params: Mapping[str, Any]) -> str:
     """The name of run `number`: one line of at most 128 characters. What `params` lack is `-`."""
-    found = {NUMBER: number} | params
+    found = {NUMBER: number, **params}
     parts = [
         literal + ("" if name is None else _formatted(_at(found, name), form or ""))
         for literal, name, form, _ in Formatter().parse(template)

@@ -91,13 +91,14 @@ class Reader:
         rules = {key: self._rules(given[key], (key,)) for key in ("early_terminate",) if key in given}
         parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
         self._check_together(given, parameters)
-        self._check_command(given, parameters)
+        self._check_command(given, parameters, self._seed_key(parts.get("repeat"), parameters))
         data = top.plain() if top else {}
         data |= {key: part.plain() for key, part in parts.items() if part} | rules | {"parameters": parameters}
         if parts.get("budget"):
             self._one_cap(data)
         if not self.problems:
             self._check_space(data)
+            self.notes += _notes_on_repeats(data)
         return data
 
     def _one_cap(self, data: dict[str, Any]) -> None:
@@ -269,26 +270,25 @@ class Reader:
             self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
         if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
             self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
-        self._check_repeat(given, parameters)
         if method == "grid":
             for path, leaf in leaves:
                 if leaf["distribution"] not in GRID_KINDS:
                     self._wrong(path, _GRID_REFUSAL.format(leaf["distribution"]), key=True)
 
-    def _check_repeat(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
-        if "repeat" not in given:
-            return
-        seed = _long("repeat", given["repeat"]).get("seed", "seed")
-        if isinstance(seed, str) and seed in parameters:
-            self._wrong(
-                ("repeat",), f"each run finds its seed as {seed}, which is a parameter: name another key as seed"
-            )
+    def _seed_key(self, repeat: Part | None, parameters: dict[str, Any]) -> list[str]:
+        """Where a run finds its seed, if it has one."""
+        if not isinstance(repeat, Repeat):
+            return []
+        if repeat.seed in parameters:
+            said = f"each run finds its seed as {repeat.seed}, which is a parameter: name another key as seed"
+            self._wrong(("repeat",), said)
+        return [repeat.seed]
 
-    def _check_command(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
+    def _check_command(self, given: dict[str, Any], parameters: dict[str, Any], more: list[str]) -> None:
         command = given.get("command")
         if not isinstance(command, list):
             return
-        names = {name for name, _ in leaves_of(parameters)} | set(parameters)
+        names = {name for name, _ in leaves_of(parameters)} | set(parameters) | set(more)
         for index, sentence in islice(macro_mistakes(command, names), MAX_PROBLEMS):
             self._wrong(("command", index), sentence)
         if "${program}" in command and "program" not in given:
@@ -323,6 +323,12 @@ _GRID_REFUSAL = (
 
 def _long(key: str, raw: Any) -> Any:
     return {_SHORT[key]: raw} if key in _SHORT and not isinstance(raw, dict) else raw
+
+
+def _notes_on_repeats(data: dict[str, Any]) -> Iterator[str]:
+    cap, times = data.get("run_cap"), data.get("repeat", {}).get("times", 1)
+    if cap is not None and cap % times:
+        yield f"run_cap: {cap} is no multiple of the {times} runs of each point: the last point will lack some"
 
 
 def leaves_of(parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from sweepyard.agent.command import DEFAULT, Command
 from sweepyard.controller.differences import differences
+from sweepyard.controller.repeats import Repeat
+from sweepyard.controller.runnames import run_name
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
 from sweepyard.search.outline import Line, outline
@@ -56,6 +58,7 @@ class Outline:
         return {
             "ok": True,
             "method": self.spec.method,
+            "repeat": None if (repeat := Repeat.of(self.spec.data)) is None else asdict(repeat),
             "size": None if self.size is None or self.size >= 10**MOST_DIGITS else self.size,
             "parameters": [asdict(line) for line in self.lines],
             "notes": list(self.spec.notes),
@@ -67,7 +70,13 @@ class Outline:
     def as_text(self) -> str:
         """For a terminal of any width, and for a pipe."""
         size = "continuous space" if self.size is None else f"{tally(self.size)} points"
-        parts = [f"{self.spec.method} search, {size}", *_columns(self.lines)]
+        repeat = Repeat.of(self.spec.data)
+        times = (
+            f", each {repeat.times} times ({repeat.objective} over {repeat.seed} 0 to {repeat.times - 1})"
+            if repeat
+            else ""
+        )
+        parts = [f"{self.spec.method} search, {size}{times}", *_columns(self.lines)]
         parts += [f"note: {note}" for note in self.spec.notes]
         parts += [f"unlike W&B: {difference}" for difference in self.differences]
         if self.sample:
@@ -83,11 +92,14 @@ def would_create(source: SweepFile, spec: Spec) -> str:
     cap = "" if spec.run_cap is None else f" of up to {spec.run_cap} runs"
     lines = [f"would create sweep{name} in {spec.entity}/{spec.project}{cap}; nothing was created"]
     template = tuple(spec.data.get("command") or DEFAULT)
-    first = Outline.of(spec, samples=1).sample[0]
+    first, repeat = Outline.of(spec, samples=1).sample[0], Repeat.of(spec.data)
+    first = repeat.params(first, 0) if repeat else first
     if not any("${args_json_file}" in item for item in template):
         command = Command(template=template, program=None if source.program is None else str(source.program))
         argv = command.expand(first, json_file=Path(), environ=os.environ)
         lines.append(f"a run would be: {shlex.join(argv)}")
+    if template_of_names := spec.data.get("run_name"):
+        lines.append(f"and its name: {run_name(template_of_names, 1, first)}")
     return "\n".join(lines)
 
 

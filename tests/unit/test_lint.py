@@ -70,6 +70,18 @@ def test_a_number_of_points_that_nobody_can_read() -> None:
     assert "parameters: the grid has about 10^7586 points, more than 1,000,000: add run_cap" in refused.stderr
 
 
+def test_repeats_and_names_are_shown() -> None:
+    text = FILE + "repeat: {times: 3, objective: worst}\nrun_name: '{opt.name}-w{width}-s{seed}'\nrun_cap: 10\n"
+    result = call("sweep", "--dry-run", text=text)
+    first, *_, command, name = result.stdout.splitlines()
+    assert first == "sweep.yaml: random search, continuous space, each 3 times (worst over seed 0 to 2)"
+    assert "note: run_cap: 10 is no multiple of the 3 runs of each point" in result.stdout
+    assert " --seed=0 " in command
+    assert name.startswith("and its name: ")
+    assert name.endswith("-s0")
+    assert json.loads(call("lint", "--json", text=text).stdout)["repeat"]["times"] == 3
+
+
 def test_json_for_programs() -> None:
     found = json.loads(call("lint", "--json", "--sample", "3").stdout)
     assert (found["ok"], found["method"], found["size"], found["seed"]) == (True, "random", None, 0)
