@@ -115,6 +115,7 @@ def sweep(  # noqa: PLR0913 (each is an option)
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be created; create nothing.")
     ] = False,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Make unknown keys of the file notes.")] = False,
     pause: Annotated[str | None, typer.Option(metavar="ID", help="Start no new runs for now.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="No new runs; present ones end.")] = None,
@@ -129,9 +130,9 @@ def sweep(  # noqa: PLR0913 (each is an option)
     if file is None:
         _control(*wishes[0], dir)
     elif dry_run:
-        _show(file, project=project, name=name)
+        _show(file, project=project, name=name, lenient=lenient)
     else:
-        _create(file, project=project, name=name, dir=dir)
+        _create(file, project=project, name=name, lenient=lenient, dir=dir)
 
 
 @app.command()
@@ -244,12 +245,14 @@ def _with_carets(error: SpecError) -> str:
     return explain(error, source.read_text()) if source.is_file() else str(error)
 
 
-def _create(file: Path, *, project: str | None, name: str | None, dir: Path | None) -> None:
+def _create(file: Path, *, project: str | None, name: str | None, lenient: bool, dir: Path | None) -> None:
     from sweepyard.sweepfile import SweepFile
 
-    source = SweepFile.read(file)
+    source = SweepFile.read(file, lenient=lenient)
     with open_client(dir, create=True) as client:
-        created = client.create_sweep(source.text, project=project, name=name, source_name=str(file))
+        created = client.create_sweep(
+            source.text, project=project, name=name, lenient=lenient, source_name=str(file)
+        )
     for note in created.notes:
         typer.echo(f"note: {note}")
     size = "continuous" if created.size is None else f"finite: {created.size} points"
@@ -260,13 +263,13 @@ def _create(file: Path, *, project: str | None, name: str | None, dir: Path | No
     typer.echo(f"Run agents: {shlex.join(words)}")
 
 
-def _show(file: Path, *, project: str | None, name: str | None) -> None:
+def _show(file: Path, *, project: str | None, name: str | None, lenient: bool) -> None:
     from sweepyard.controller.spec import read_spec
     from sweepyard.lint import Outline, would_create
     from sweepyard.sweepfile import SweepFile
 
-    source = SweepFile.read(file)
-    spec = read_spec(source.text, name=str(file), overrides={"project": project, "name": name})
+    source = SweepFile.read(file, lenient=lenient)
+    spec = read_spec(source.text, name=str(file), lenient=lenient, overrides={"project": project, "name": name})
     typer.echo(f"{file}: {Outline.of(spec).as_text()}\n{would_create(source, spec)}")
 
 

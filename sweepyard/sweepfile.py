@@ -23,15 +23,15 @@ class SweepFile:
     program: Path | None
 
     @classmethod
-    def read(cls, path: Path) -> SweepFile:
-        """Read and check a file.
+    def read(cls, path: Path, *, lenient: bool = False) -> SweepFile:
+        """Read and check a file. `lenient` makes unknown keys notes.
 
         Raises:
             UserError: it cannot be read.
             SpecError: it is no sweep that can run.
         """
         text = read_text(path)
-        spec = read_spec(text, name=str(path))
+        spec = read_spec(text, name=str(path), lenient=lenient)
         named = spec.data.get("program")
         beside = path.parent / named if named else None
         program = beside if beside is not None and beside.is_file() else Path(named) if named else None

@@ -133,6 +133,13 @@ def test_a_dry_run_says_what_would_be_created() -> None:
     assert "train.py --lr=" in command
 
 
+def test_a_sweep_may_be_created_in_spite_of_unknown_keys() -> None:
+    assert call("sweep", "--dry-run", text=FILE + "foo: 1\n").exit_code != 0
+    assert (
+        "note: foo: unknown key, ignored" in call("sweep", "--dry-run", "--lenient", text=FILE + "foo: 1\n").stdout
+    )
+
+
 def test_a_dry_run_needs_a_file() -> None:
     assert CliRunner().invoke(app, ["sweep", "--dry-run", "--pause", "abcd1234"]).exit_code != 0
 
