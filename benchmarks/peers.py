@@ -354,7 +354,7 @@ def _plain(value: Any) -> Any:
 Make = Callable[[Space_, int, int], Optimizer]
 """Of a space, a seed and the number of runs to come."""
 
-_OURS = ("random", "sobol", "bayes")
+_OURS = ("random", "sobol", "bayes", "tpe", "cmaes", "auto")
 PEERS: dict[str, tuple[type, str, tuple[str, ...]]] = {
     "optuna-tpe": (Optuna, "tpe", ("optuna",)),
     "optuna-gp": (Optuna, "gp", ("optuna", "torch")),

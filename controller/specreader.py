@@ -43,7 +43,7 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 _IGNORED = ("apiVersion", "kind")
 _UNSUPPORTED = {
     "metrics": "several metrics are not supported: give the one to optimise as metric",
-    "scheduler": "external schedulers are not supported: choose a method (grid, random, sobol, bayes)",
+    "scheduler": "external schedulers are not supported: choose one of the methods of a sweep file",
     "job": "launching jobs is not supported: start agents where they shall run",
     "controller": "only type: cloud, the service itself, is supported: leave controller out",
     "image_uri": "launching images is not supported: start agents where they shall run",
@@ -262,12 +262,13 @@ class Reader:
         """What W&B notices only when the first run is requested."""
         method, advice = given.get("method"), "add metric with name and goal"
         leaves = [item for item in _leaves(parameters, ("parameters",)) if "expression" not in item[1]]
-        if method == "bayes" and "metric" not in given:
-            self._wrong(("method",), f"bayes needs a metric to learn from: {advice}")
+        learns = method in ("bayes", "tpe", "cmaes")
+        if learns and "metric" not in given:
+            self._wrong(("method",), f"{method} needs a metric to learn from: {advice}")
         if "early_terminate" in given and "metric" not in given:
             self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
-        if method == "bayes" and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
-            self._wrong(("parameters",), "bayes needs at least one parameter that is not constant", key=True)
+        if learns and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
+            self._wrong(("parameters",), f"{method} needs at least one parameter that is not constant", key=True)
         if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
             self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
         if method == "grid":

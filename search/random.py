@@ -24,8 +24,8 @@ class RandomSearcher:
         return size_of(self._space)
 
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
-        if self._space.size() is not None:  # of a continuous space no point comes twice
-            self._visited.update(history, pending)
+        finite = self._space.size() is not None  # of a continuous space no point comes twice
+        self._visited.update(history if finite else (), pending if finite else ())
         first = created(history, pending)
         suggestions: list[Suggestion] = []
         for k in range(first, first + n):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
+from sweepyard.search.auto import AutoSearcher
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.initial import InitialFirst
 from sweepyard.search.inside import locate
@@ -35,12 +36,38 @@ def _bayes(space: Space, objective: Objective | None, seed: int) -> Searcher:
     return BayesSearcher(space, objective, seed)
 
 
+def _modelled(name: str, design: int) -> Callable[[Space, Objective | None, int], Searcher]:
+    """A method that is a function `propose` of the module `name`."""
+
+    def make(space: Space, objective: Objective | None, seed: int) -> Searcher:
+        if objective is None:
+            message = f"method {name} needs a metric: give its name and goal"
+            raise SpecError([Problem(path="metric", message=message)])
+        from sweepyard.search import cmaes, tpe  # take a while to import
+        from sweepyard.search.modelled import ModelledSearcher
+
+        propose = {"tpe": tpe.propose, "cmaes": cmaes.propose}[name]
+        return ModelledSearcher(space, objective, seed, propose, design)
+
+    return make
+
+
+def _auto(space: Space, objective: Objective | None, seed: int) -> Searcher:
+    def make(method: str) -> Searcher:
+        return make_searcher(method, space, objective, seed)
+
+    return AutoSearcher(make, scored=objective is not None)
+
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "grid": Method(make=lambda space, _objective, seed: GridSearcher(space, seed)),
         "random": Method(make=lambda space, _objective, seed: RandomSearcher(space, seed)),
         "sobol": Method(make=lambda space, _objective, seed: SobolSearcher(space, seed)),
         "bayes": Method(make=_bayes, costly=True),
+        "tpe": Method(make=_modelled("tpe", design=10), costly=True),
+        "cmaes": Method(make=_modelled("cmaes", design=1), costly=True),
+        "auto": Method(make=_auto, costly=True),
     }
 )
 

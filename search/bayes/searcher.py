@@ -22,7 +22,7 @@ from sweepyard.search.bayes.learning import SCORED_MIN, losses_learner, outcomes
 from sweepyard.search.bayes.risk import LogSuccess
 from sweepyard.search.bayes.warping import Warp
 from sweepyard.search.encoding import Array, Encoding
-from sweepyard.search.points import Visited, fresh_points
+from sweepyard.search.points import Visited, fresh_points, size_of
 from sweepyard.search.port import Observation, Suggestion, created
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
@@ -54,7 +54,7 @@ class BayesSearcher:
         self._learn_outcomes = outcomes_learner(self._encoding)
 
     def size(self) -> int | None:
-        return self._space.size()
+        return size_of(self._space)
 
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
         suggestions: list[Suggestion] = []

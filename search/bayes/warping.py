@@ -17,6 +17,8 @@ from sweepyard.search.encoding import Array
 _SHIFTS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 _HUGE = 1e150
 """Squares of losses up to this one are finite."""
+_TINY = 1e-150
+"""What is divided by is this at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ class Warp:
     def slope(self, losses: Array) -> Array:
         """d forward / d loss; beyond the limits what it is at them."""
         if self.shift is None:
-            return np.full(len(losses), 1.0 / self.scale)
-        found: Array = 1.0 / (np.clip(losses, self.least, self.most) - self.least + self.shift) / self.scale
+            return np.full(len(losses), 1.0 / max(self.scale, _TINY))
+        bent = np.clip(losses, self.least, self.most) - self.least + self.shift
+        found: Array = 1.0 / np.maximum(bent, _TINY) / max(self.scale, _TINY)
         return found
 
     def log_slope(self, losses: Array) -> float:

@@ -48,3 +48,5 @@ def test_a_recorded_task_answers_with_trainings_that_happened(monkeypatch):
         for p in task.space:
             if p.name in inactive:
                 assert task.true_value({**config, p.name: p.sample(rng)}) == task.true_value(config)
+    assert len({task.name.split("-")[0] for task in tasks if task.epochs}) >= 3
+    assert len({task.name.split("-")[1] for task in tasks}) >= 4

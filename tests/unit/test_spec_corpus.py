@@ -54,9 +54,19 @@ BAD: dict[str, tuple[str, int, str]] = {
     "method tells all choices": (
         "method: x\nparameters: {a: {value: 1}}",
         1,
-        "(allowed: grid, random, sobol, bayes)",
+        "(allowed: grid, random, sobol, bayes, tpe, cmaes, auto)",
     ),
-    "tpe": ("method: tpe\nparameters: {a: {value: 1}}", 1, "did you mean bayes?"),
+    "cma-es": ("method: cma-es\nparameters: {a: {value: 1}}", 1, "did you mean cmaes?"),
+    "tpe without a metric": (
+        "method: tpe\nparameters: {a: {min: 0.0, max: 1.0}}",
+        1,
+        "tpe needs a metric to learn from",
+    ),
+    "cmaes of constants": (
+        "method: cmaes\nmetric: {name: loss}\nparameters: {a: {value: 1}}",
+        3,
+        "cmaes needs at least one parameter that is not constant",
+    ),
     # rules
     "constraints a text": (top("constraints: a < 1"), 5, "needs a list, such as [a, b]"),
     "a constraint that is no text": (top("constraints: [1]"), 5, "each must be an expression in text"),
