@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireRow
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.metricname import trouble
+from sweepyard.controller.metricname import troubles
 from sweepyard.plain import NOT_FINITE, finite
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import AttemptState, Decision, Point, Row, Run, RunState
@@ -84,24 +84,25 @@ def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
 def _take_rows(ledger: Ledger, tx: Transaction, run: Run, body: Rows, now: float) -> Run:
     rows = [_row(run, i, row) for i, row in enumerate(body.rows)]
     tx.add_rows(run.key, rows)
+    reached = finite(run.summary.get(ledger.resource)) if ledger.resource else None
     summary = dict(run.summary)
     for row in rows:
         summary |= row.data
     run = replace(
         run, lines=run.lines + len(rows), summary=summary | body.summary, config=run.config | body.config
     )
-    run = _take_points(ledger, tx, run, rows, now)
+    run = _take_points(ledger, tx, run, rows, reached, now)
     return ledger.save_run(tx, run)
 
 
 def _say_what_is_missing(ledger: Ledger, tx: Transaction, run: Run, now: float) -> None:
     """After the first finished run: a metric without a value is mostly one that is logged under another name."""
-    objective = ledger.sweep.objective
-    if objective is None or run.state is not RunState.finished or run.steps:
+    if run.state is not RunState.finished:
         return
     others = [other for other in ledger.runs.values() if other.id != run.id]
-    said = any(other.steps or other.state is RunState.finished for other in others)
-    if not said and (words := trouble(objective.name, run)):
+    if any(other.steps or other.state is RunState.finished for other in others):
+        return
+    for words in troubles(ledger.sweep.spec, run):
         ledger.tell(tx, "sweep.metric_missing", words, now, run)
 
 
@@ -116,21 +117,31 @@ def _row(run: Run, index: int, row: WireRow) -> Row:
     )
 
 
-def _take_points(ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now: float) -> Run:
-    """Lengthen the run's curve value by value, and judge it at each: a batch must not hide a rung."""
+def _take_points(
+    ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], reached: float | None, now: float
+) -> Run:
+    """Lengthen the run's curve value by value, and judge it at each: a batch must not hide a rung.
+
+    `reached`: what the run logged last under the key that counts the resource.
+    """
     objective = ledger.sweep.objective
     if objective is None:
         return run
     curve, resource = ledger.curves[run.id], ledger.resource
-    points = []
+    points: list[Point] = []
     for row in rows:
         logged = row.data.get(objective.name)
+        if resource is not None:
+            reached = _larger(reached, finite(row.data.get(resource)))
         value = finite(logged)
         if value is not None:
+            position = None if resource is None else reached or 0.0
+            if not curve.values:
+                run = _keep_former(ledger, run, position, points)
             k = len(curve.values) + 1
             summed = objective.summed(run.objective, value, k)
             seen = value if objective.summary is None else summed
-            curve.add(seen, None if resource is None else finite(row.data.get(resource)) or 0.0)
+            curve.add(seen, position)
             points.append(Point(k, seen, curve.resource))
             run = replace(run, objective=summed, steps=k)
         elif logged in NOT_FINITE:
@@ -138,22 +149,44 @@ def _take_points(ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now
         else:
             continue
         run = _judge(ledger, tx, run, now)
-    if points:
-        tx.add_points(run.key, run.attempt, points)
+    tx.add_points(run.key, run.attempt, points)
     return run
 
 
-def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
-    if ledger.scheduler is None or run.order is not None:
+def _larger(before: float | None, newest: float | None) -> float | None:
+    """The resource never falls: a late or repeated row counts where the run had come already."""
+    return max((each for each in (before, newest) if each is not None), default=None)
+
+
+def _keep_former(ledger: Ledger, run: Run, position: float | None, points: list[Point]) -> Run:
+    """An attempt that goes on at `position` keeps what those before it had reported below that."""
+    former = ledger.former.pop(run.id, None)
+    objective = ledger.sweep.objective
+    if former is None or position is None or objective is None:
         return run
-    verdict = ledger.scheduler.judge(run.id, ledger.curves)
+    curve = ledger.curves[run.id]
+    for value, at in zip(former.values, former.positions, strict=True):
+        if at < position:
+            curve.add(value, at)
+            points.append(Point(len(curve.values), value, at))
+    if not curve.values:
+        return run
+    summed = objective.best(curve.values) if objective.summary is None else curve.values[-1]
+    return replace(run, objective=summed, steps=len(curve.values))
+
+
+def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
+    if ledger.scheduler is None or run.order is not None or run.id in ledger.spared:
+        return run
+    verdict = ledger.scheduler.judge(run.id, ledger.judged)
     if verdict is None:
         return run
+    stop = verdict.action == "stop"
     tx.add_decision(
         Decision(
             run_key=run.key,
             attempt=run.attempt,
-            action=verdict.action,
+            action="would_stop" if stop and ledger.is_dry else verdict.action,
             rule=verdict.rule,
             reason=verdict.reason,
             rung=verdict.rung,
@@ -164,4 +197,10 @@ def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
             decided_at=now,
         )
     )
-    return moves.order(ledger, tx, run, "stop", verdict.reason, now) if verdict.action == "stop" else run
+    if not stop:
+        return run
+    if ledger.is_dry:
+        ledger.spared[run.id] = ledger.curves[run.id].until(verdict.rung)
+        ledger.tell(tx, "run.spared", f"would be stopped if this were no dry run: {verdict.reason}", now, run)
+        return run
+    return moves.order(ledger, tx, run, "stop", verdict.reason, now)

@@ -13,8 +13,8 @@ from typing import Any
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
-from sweepyard.schedulers.port import Curve, Scheduler
-from sweepyard.schedulers.registry import make_scheduler, resource_of
+from sweepyard.schedulers.port import Curve, Curves, Scheduler
+from sweepyard.schedulers.registry import is_dry, make_scheduler, resource_of
 from sweepyard.search.port import Observation
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
@@ -41,6 +41,10 @@ class Ledger:
     """The open attempt of each run that has one, by run id; and those that ended while we watched."""
     curves: dict[str, Curve] = field(default_factory=dict)
     """What each run has reported of the sweep's metric in its present attempt, by run id."""
+    former: dict[str, Curve] = field(default_factory=dict)
+    """What an earlier attempt has reported, of each run whose present one has reported nothing yet."""
+    spared: dict[str, Curve] = field(default_factory=dict)
+    """In a dry run: the curves, cut there, of the runs that would have been stopped."""
     exhausted: bool = False
     """The searcher has nothing more to suggest."""
     proposing: bool = False
@@ -66,9 +70,26 @@ class Ledger:
         by_key = {run.key: run.id for run in ledger.runs.values()}
         ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in store.open_attempts(sweep.id)}
         for run_id, points in store.curves(sweep.id).items():
-            for point in points:
-                ledger.curves[run_id].add(point.value, point.position)
+            ledger.curves[run_id].extend(points)
+        if ledger.resource is not None:
+            ledger._read_former(store)
+        if ledger.is_dry:
+            ledger._read_spared(store)
         return ledger
+
+    def _read_former(self, store: Store) -> None:
+        for run_id, points in store.curves(self.sweep.id, former=True).items():
+            run = self.runs[run_id]
+            if run.state not in RUN_ENDED and not self.curves[run_id].values:
+                self.former[run_id] = Curve(number=run.number, params=run.params)
+                self.former[run_id].extend(points)
+
+    def _read_spared(self, store: Store) -> None:
+        by_number = {run.number: run for run in self.runs.values()}
+        for decision in store.decisions(self.sweep.id):
+            run = by_number[decision.run_number or 0]
+            if decision.action == "would_stop" and decision.attempt == run.attempt:
+                self.spared[run.id] = self.curves[run.id].until(decision.rung)
 
     @property
     def resource(self) -> str | None:
@@ -82,6 +103,16 @@ class Ledger:
             return None
         unseen = self.begun - len(self.pending()) - self.ready.ended
         return unseen if unseen >= 0 else None
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether early termination only says what it would do."""
+        return is_dry(self.sweep.spec.get("early_terminate"))
+
+    @property
+    def judged(self) -> Curves:
+        """What rules may see: of a run that a dry run would have stopped, nothing after that."""
+        return {**self.curves, **self.spared} if self.spared else self.curves
 
     @property
     def open_runs(self) -> list[Run]:

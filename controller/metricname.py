@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sweepyard.controller.spelling import show
 from sweepyard.plain import finite
-from sweepyard.tracking.records import Run
+from sweepyard.schedulers.registry import resource_of
+from sweepyard.tracking.records import Objective, Run, RunState
 
 MOST_NAMED = 8
 CLOSE = 0.6
 """How alike two names must be for one to be taken for the other's misspelling, of 0 to 1 (difflib's ratio)."""
 
 
+def troubles(spec: Mapping[str, Any], run: Run) -> list[str]:
+    """What a run of a sweep with this spec never logs, and what to change."""
+    objective, resource = Objective.of(spec), resource_of(spec.get("early_terminate"))
+    found = [trouble(objective.name, run)] if objective else []
+    if resource is not None and resource not in run.summary:
+        names = _other_names(resource, run.summary)
+        found.append(f"run {run.number} never logs {show(resource)}, which early_terminate counts: {names}")
+    return [words for words in found if words]
+
+
 def trouble(metric: str, run: Run) -> str | None:
-    """Why a finished run has no value of the sweep's metric, and what to change; None if it has some."""
+    """Why a run has no value of the sweep's metric, and what to change; None if it has some."""
     if run.steps:
         return None
-    story = f"run {run.number} finished without a value of the metric {show(metric)}"
+    has = "finished without" if run.state is RunState.finished else "has not logged"
+    story = f"run {run.number} {has} a value of the metric {show(metric)}"
     if metric not in run.summary:
         return f"{story}: {_other_names(metric, run.summary)}"
     value = run.summary[metric]

@@ -188,7 +188,10 @@ def _move_run(ledger: Ledger, tx: Transaction, run: Run, event: RunEvent, reason
 
 def _again(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -> Run:
     """Offer the run once more, from the start: what the last attempt reached does not count for the next."""
-    ledger.curves.pop(run.id, None)
+    curve = ledger.curves.pop(run.id, None)
+    if curve is not None and curve.values:
+        ledger.former[run.id] = curve
+    ledger.spared.pop(run.id, None)
     waiting = run.state is RunState.pending
     run = ledger.save_run(
         tx,

@@ -14,6 +14,7 @@ from sse_starlette import EventSourceResponse
 from sweepyard.bus.wire import WIRE_VERSION
 from sweepyard.clock import Clock
 from sweepyard.controller import views
+from sweepyard.controller.explanation import explain
 from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
 from sweepyard.controller.spec import read_spec
@@ -25,6 +26,7 @@ from sweepyard.tracking.records import Run, RunState, Sweep
 from sweepyard.views import (
     Connection,
     EventView,
+    Explanation,
     Health,
     HistoryPage,
     NewSweep,
@@ -149,6 +151,21 @@ def list_runs(
 def show_run(run: ThatRun, parts: WithParts) -> RunDetail:
     """One run, by number or id: its values, attempts, decisions and story."""
     return views.run_detail(parts.store, run)
+
+
+@router.get("/sweeps/{sweep_id}/runs/{ref}/explanation", responses=responses(404))
+def explain_run(run: ThatRun, sweep: ThatSweep, parts: WithParts) -> Explanation:
+    """Why a run was stopped early, or was not: rungs, values, thresholds, peers, decisions and reasons."""
+    return explain(parts.store, sweep, run)
+
+
+@router.get("/runs/{run_id}/explanation", responses=responses(404))
+def explain_run_by_id(run_id: str, parts: WithParts) -> Explanation:
+    """The same of a run whose sweep the caller does not know."""
+    run = parts.store.find_run(run_id.lower())
+    if run is None:
+        raise NotFound(f"There is no run '{run_id[:40]}' here. Give a sweep and the number of one of its runs.")
+    return explain(parts.store, _sweep(parts, run.sweep_id), run)
 
 
 @router.get("/sweeps/{sweep_id}/runs/{ref}/history", responses=responses(404))

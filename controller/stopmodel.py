@@ -29,11 +29,16 @@ Eta: TypeAlias = Annotated[int | float, PlainValidator(between(1, 1000, at_least
 
 
 class Rule(Part):
-    """What every rule takes. `resource`: the key that counts it; `nan`: what becomes of a run that logs one."""
+    """What every rule takes.
+
+    `resource`: the key that counts it; `nan`: what becomes of a run that logs one; `dry_run`: nothing is stopped,
+    by this rule or one beside it, only told.
+    """
 
     type: str
     resource: Text | None = None
     nan: Annotated[str, PlainValidator(one_of("stop"))] | None = None
+    dry_run: Annotated[bool, PlainValidator(as_flag)] | None = None
 
 
 class Hyperband(Rule):

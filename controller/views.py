@@ -7,9 +7,12 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sweepyard.controller.metricname import trouble
+from sweepyard.controller.hindsight import look_back
+from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.metricname import troubles
 from sweepyard.controller.repeats import Repeat, best_point
 from sweepyard.plain import dumps
+from sweepyard.schedulers.registry import is_dry
 from sweepyard.search.registry import points_of
 from sweepyard.tracking.port import RunSort, Store
 from sweepyard.tracking.records import RUN_ENDED, RUN_SCORED, Run, RunState, Sweep, SweepState
@@ -19,6 +22,7 @@ from sweepyard.views import (
     ConnectedSweep,
     DecisionView,
     EventView,
+    HindsightView,
     HistoryPage,
     MetricView,
     NewSweep,
@@ -72,6 +76,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
         running=[of(RunView, run) for run in running],
         decisions=[of(DecisionView, one) for one in store.decisions(sweep.id, newest=LAST_DECISIONS)],
         saved=of(SavedView, store.saved(sweep.id)),
+        dry_run=_dry_run(store, sweep),
         warnings=_warnings(store, sweep, counts),
     )
 
@@ -219,13 +224,20 @@ def _eta_s(store: Store, sweep: Sweep, missing: int, now: float) -> float | None
     return max(0.0, missing * (now - last[-1].ended_at) / (len(last) - 1))
 
 
+def _dry_run(store: Store, sweep: Sweep) -> HindsightView | None:
+    if not is_dry(sweep.spec.get("early_terminate")):
+        return None
+    back = look_back(Ledger.read(store, sweep))
+    return of(HindsightView, back) if back else None
+
+
 def _warnings(store: Store, sweep: Sweep, counts: dict[RunState, int]) -> list[str]:
-    if sweep.objective is None or not counts[RunState.finished]:
+    if not counts[RunState.finished]:
         return []
-    longest = store.runs(sweep.id, sort="steps", descending=True, limit=1)
-    first = store.runs(sweep.id, states=[RunState.finished], sort="ended_at", limit=1)
-    words = None if longest[0].steps else trouble(sweep.objective.name, first[0])
-    return [words] if words else []
+    longest = store.runs(sweep.id, sort="steps", descending=True, limit=1)[0]
+    if longest.steps:
+        return troubles(sweep.spec, longest)
+    return troubles(sweep.spec, store.runs(sweep.id, states=[RunState.finished], sort="ended_at", limit=1)[0])
 
 
 def _agents(store: Store, sweep: Sweep, running: list[Run]) -> list[AgentView]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from sweepyard.plain import Params
+from sweepyard.tracking.records import Point
 
 Action: TypeAlias = Literal["continue", "stop"]
 
@@ -49,6 +50,16 @@ class Curve:
         self.values.append(value)
         self.positions.append(float(len(self.values)) if position is None else max(self.resource, position))
         self.broken = False
+
+    def extend(self, points: Iterable[Point]) -> None:
+        """Take stored values in, in their order."""
+        for point in points:
+            self.add(point.value, point.position)
+
+    def until(self, rung: float) -> Curve:
+        """The curve of a run that was stopped at `rung`: up to its first value there."""
+        length = (self.index_at(rung) or 0) + 1
+        return replace(self, values=self.values[:length], positions=self.positions[:length], ended=True)
 
 
 Curves: TypeAlias = Mapping[str, Curve]

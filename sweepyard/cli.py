@@ -14,6 +14,7 @@ import typer
 from sweepyard.agent_cli import agent
 from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, UserError
+from sweepyard.explain_cli import explain
 from sweepyard.lint_cli import lint
 from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("agent")(agent)
 app.command("lint")(lint)
 app.command("enqueue")(enqueue)
+app.command("explain")(explain)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]

@@ -25,6 +25,7 @@ from sweepyard.tracking.records import RunState
 from sweepyard.views import (
     Connection,
     EventView,
+    Explanation,
     Health,
     HistoryPage,
     NewSweep,
@@ -135,6 +136,11 @@ class Client:
     def run(self, sweep_id: str, ref: str | int) -> RunDetail:
         """One run, by number or id."""
         return self._ask(RunDetail, "GET", f"/sweeps/{_safe(sweep_id)}/runs/{_safe(ref)}")
+
+    def explain(self, ref: str | int, sweep_id: str | None = None) -> Explanation:
+        """Why a run was stopped early, or was not. Without `sweep_id`, `ref` is the run's id."""
+        place = "" if sweep_id is None else f"/sweeps/{_safe(sweep_id)}"
+        return self._ask(Explanation, "GET", f"{place}/runs/{_safe(ref)}/explanation")
 
     def history(
         self,

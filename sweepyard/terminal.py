@@ -41,6 +41,7 @@ TOLD = {
     "run.crashed": "crashed",
     "run.killed": "killed",
     "run.retried": "goes back to the queue",
+    "run.spared": "is spared",
     "sweep.running": "the sweep runs",
     "sweep.paused": "the sweep is paused",
     "sweep.finishing": "the sweep takes no new runs",
@@ -50,6 +51,7 @@ TOLD = {
 }
 """Events that are worth a line, and how they are told. The rest is in the story of each run."""
 
+ACTIONS = {"stop": "stop", "continue": "go on", "would_stop": "would stop"}
 LINES_SHOWN = 6
 LOST_AGENTS_SHOWN = 2
 LONG_COLUMNS = ("parameters", "why")
@@ -69,15 +71,13 @@ def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
 def status(sweep: SweepDetail) -> RenderableType:
     """A sweep as it is now, with what early termination saved, and its last decisions."""
     parts: list[RenderableType] = [*_summary(sweep)]
-    line = saved_line(sweep)
-    if line:
-        parts.append(Text(line))
+    parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
     if any(agent.state == "active" for agent in sweep.agents):
         parts += [Text(), agents_table(sweep)]
     if sweep.decisions:
         parts += [Text(), Text("last decisions", style="dim")]
         parts += [
-            Text(f"  run {one.run_number}: {'stop' if one.action == 'stop' else 'go on'}, {one.reason}")
+            Text(f"  run {one.run_number}: {ACTIONS[one.action]}, {one.reason}")
             for one in sweep.decisions[-LINES_SHOWN:]
         ]
     return Group(*parts)
@@ -90,9 +90,7 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
         parts += [Text(), best(sweep.best, sweep.metric, sweep.best_point)]
     if len(top) > 1:
         parts += [Text(), Text(f"top {len(top)} runs", style="bold"), runs_table(top, sweep, why=False)]
-    line = saved_line(sweep)
-    if line:
-        parts.append(Text(line))
+    parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
     failed = sweep.counts.get(RunState.failed, 0) + sweep.counts.get(RunState.crashed, 0)
     if failed:
         parts.append(Text(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
@@ -281,6 +279,22 @@ def saved_line(sweep: SweepDetail) -> str | None:
         f"{_many(sweep.saved.steps, 'step')} ({sweep.saved.share:.0%}) and about {duration(sweep.saved.seconds)}"
     )
     return f"{_many(stopped, 'run')} stopped early, which saved {saved}."
+
+
+def dry_run_line(sweep: SweepDetail) -> str | None:
+    """What a dry run of early termination would have done, and whether it was right; None if it is none."""
+    back = sweep.dry_run
+    if back is None:
+        return None
+    if not back.would_stop:
+        return "dry run: no run would have been stopped so far."
+    story = f"dry run: {_many(len(back.would_stop), 'run')} would have been stopped"
+    story += f", which would have saved {_many(back.saved_steps, 'step')} ({back.share:.0%})"
+    if not back.wrong:
+        return f"{story}; right of all {back.ended} that have ended since."
+    which = ", ".join(map(str, back.wrong))
+    best = f"best {number(back.best_with_stopping)} instead of {number(back.best)}"
+    return f"{story}; wrong of {_many(len(back.wrong), 'run')} ({which}): {best}."
 
 
 def state_text(state: str) -> Text:

@@ -81,7 +81,7 @@ class DecisionView(View):
 
     run_number: int | None
     attempt: int
-    action: Literal["continue", "stop"]
+    action: Literal["continue", "stop", "would_stop"]
     rule: str
     reason: str
     rung: float = Field(description="The resource at which it was judged: values logged, or the user's own key.")
@@ -92,6 +92,55 @@ class DecisionView(View):
         None, description="That it would have become the best, if the rule foretells that."
     )
     decided_at: float
+
+
+class RungView(View):
+    """A resource at which a run was judged, or where it stands with a rule now if nothing was decided there."""
+
+    rule: str
+    at: float = Field(description="The resource: values logged, or the user's own key.")
+    value: float | None = Field(description="What the run had there; null: it has not come that far.")
+    threshold: float | None = Field(description="What it had, or would have, to reach.")
+    peers: int = Field(description="How many runs set the threshold, this one included.")
+    probability: float | None = None
+    action: Literal["continue", "stop", "would_stop"] | None = Field(
+        None, description="Null: nothing was decided."
+    )
+    reason: str = ""
+    decided_at: float | None = None
+
+
+class OutlookView(View):
+    """What a rule waits for, or looks at, now."""
+
+    rule: str
+    text: str
+
+
+class Explanation(View):
+    """Why a run was stopped early, or was not. Of its present attempt."""
+
+    run: RunView
+    sweep_id: str
+    metric: str | None
+    resource: str = Field(description="What is counted: `values logged`, or the key that the sweep file names.")
+    position: float = Field(description="How far the run has come.")
+    answer: str
+    rungs: list[RungView]
+    outlook: list[OutlookView]
+    hindsight: str | None = Field(description="Of a dry run: whether it would have been right to stop this run.")
+
+
+class HindsightView(View):
+    """What a dry run of early termination would have done so far, and whether it was right."""
+
+    would_stop: list[int] = Field(description="Numbers of the runs that would have been stopped.")
+    ended: int = Field(description="How many of them have ended since.")
+    wrong: list[int] = Field(description="Those that ended better than all that would have been found.")
+    best: float | None
+    best_with_stopping: float | None = Field(description="The best objective that the sweep would have found.")
+    saved_steps: int
+    share: float = Field(description="The part of all steps that would have been saved, of 0 to 1.")
 
 
 class EventView(View):
@@ -191,6 +240,7 @@ class SweepDetail(SweepView):
     running: list[RunView] = Field(description="The runs that are executed now, the first 100.")
     decisions: list[DecisionView] = Field(description="The last decisions of early termination, oldest first.")
     saved: SavedView
+    dry_run: HindsightView | None = Field(None, description="Null: early termination is no dry run.")
     warnings: list[str] = Field([], description="What is probably not as it was meant, and what to do about it.")
 
 

@@ -111,6 +111,10 @@ class Store(Protocol):
         """A run by its id, whichever sweep of the project it belongs to."""
         ...
 
+    def find_run(self, run_id: str) -> Run | None:
+        """A run of any sweep by its id; the newest, should several projects have one of that id."""
+        ...
+
     def runs(
         self,
         sweep_id: str,
@@ -144,8 +148,11 @@ class Store(Protocol):
         """Rows of all attempts in order of `line`."""
         ...
 
-    def curves(self, sweep_id: str) -> Mapping[str, list[Point]]:
-        """Points of each run's present attempt, by run id; runs without any are missing."""
+    def curves(self, sweep_id: str, *, former: bool = False) -> Mapping[str, list[Point]]:
+        """Points of each run's present attempt, by run id; runs without any are missing.
+
+        `former`: those of the last attempt before the present one that has any.
+        """
         ...
 
     def decisions(self, sweep_id: str, run_key: int | None = None, *, newest: int | None = None) -> list[Decision]:

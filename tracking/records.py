@@ -245,11 +245,14 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a scheduler decided about a run when a report arrived, and why: see `schedulers.port.Verdict`."""
+    """What a scheduler decided about a run when a report arrived, and why: see `schedulers.port.Verdict`.
+
+    `would_stop`: a dry run would have stopped it here.
+    """
 
     run_key: int
     attempt: int
-    action: Literal["continue", "stop"]
+    action: Literal["continue", "stop", "would_stop"]
     rule: str
     reason: str
     rung: float

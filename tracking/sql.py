@@ -64,6 +64,14 @@ DECISIONS = select(
 EVENTS = select(*events.c, runs.c.number.label("run_number")).join_from(
     events, runs, runs.c.key == events.c.run_key, isouter=True
 )
+EARLIER = points.alias()
+LAST_BEFORE = (
+    select(func.max(EARLIER.c.attempt))
+    .where(EARLIER.c.run_key == runs.c.key, EARLIER.c.attempt < runs.c.attempt)
+    .correlate(runs)
+    .scalar_subquery()
+)
+"""The last attempt of a run before its present one that has any points."""
 EPOCH = select(meta.c.epoch).with_for_update()
 
 
@@ -144,6 +152,9 @@ class SqlStore:
         there = RUNS.join_from(runs, projects, projects.c.key == runs.c.project_key)
         return self._first(Run, there.where(*named, runs.c.sweep_id.is_not(None)))
 
+    def find_run(self, run_id: str) -> Run | None:
+        return self._first(Run, RUNS.where(runs.c.id == run_id).order_by(runs.c.key.desc()))
+
     def runs(
         self,
         sweep_id: str,
@@ -200,11 +211,11 @@ class SqlStore:
         newer = ROWS.where(history.c.run_key == run_key, history.c.line > after_line)
         return self._all(Row, newer.order_by(history.c.line).limit(limit))
 
-    def curves(self, sweep_id: str) -> Mapping[str, list[Point]]:
-        present = (runs.c.key == points.c.run_key) & (runs.c.attempt == points.c.attempt)
+    def curves(self, sweep_id: str, *, former: bool = False) -> Mapping[str, list[Point]]:
         chosen = (
             select(runs.c.id, points.c.k, points.c.value, points.c.position)
-            .join_from(runs, points, present)
+            .join_from(runs, points, runs.c.key == points.c.run_key)
+            .where(points.c.attempt == (LAST_BEFORE if former else runs.c.attempt))
             .where(runs.c.sweep_id == sweep_id)
             .order_by(runs.c.number, points.c.k)
         )

@@ -709,6 +709,7 @@ class StoreConformance:
             one.id: [Point(k, 1 / k, k / 2) for k in range(1, 12)],
             two.id: [Point(1, 0.5, 1), Point(2, 0.25, 2)],
         }
+        assert store.curves("sweep001", former=True) == {two.id: [Point(1, 9.0, 1)]}
 
     def test_decisions(self, store: Store, begin: Begin, add_runs: Callable[..., list[Run]]) -> None:
         one, two = add_runs({}, {})

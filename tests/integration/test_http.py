@@ -241,6 +241,7 @@ class TestRuns:
     def test_unknown_run(self, reader: Client, ref: str) -> None:
         problem(reader.get(f"{API}/sweeps/{SWEEP}/runs/{ref}"), 404, "not-found")
         problem(reader.get(f"{API}/sweeps/{SWEEP}/runs/{ref}/history"), 404, "not-found")
+        problem(reader.get(f"{API}/runs/{ref}/explanation"), 404, "not-found")
 
     def test_numbers_that_are_not_finite_are_words(self, reader: Client) -> None:
         assert get(reader, f"/sweeps/{SWEEP}/runs/1")["summary"] == {"acc": 0.9, "odd": "NaN"}

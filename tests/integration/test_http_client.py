@@ -47,6 +47,9 @@ def test_reads(client: Client) -> None:
     assert client.runs(SWEEP).total == 7
     assert client.run(SWEEP, 4).attempts[0].tail == "Boom"
     assert client.run(SWEEP, "run00004").number == 4
+    why = client.explain(2, SWEEP)
+    assert why == client.explain("RUN00002")
+    assert (why.sweep_id, why.run.number, why.answer[:20]) == (SWEEP, 2, "Stopped by hyperband")
     history = client.history(SWEEP, 1, keys=["acc"], limit=4)
     assert ([row.line for row in history.rows], history.next_after_line) == ([1, 3], 3)
     assert len(client.events(SWEEP)) == 7

@@ -396,7 +396,11 @@ BAD: dict[str, tuple[str, int, str]] = {
         5,
         "give 2 rungs, so up to 3 brackets",
     ),
-    "asha with s": (stop("type: asha, s: 2"), 5, "s: unknown key (asha takes type, resource, nan, min_iter"),
+    "asha with s": (
+        stop("type: asha, s: 2"),
+        5,
+        "s: unknown key (asha takes type, resource, nan, dry_run,",
+    ),
     "median min_peers a fraction": (stop("type: median, min_peers: 1.5"), 5, "1.5 is not a whole number"),
     "median min_iter negative": (stop("type: median, min_iter: -1"), 5, "it must be at least 0"),
     "patience without its number": (stop("type: patience"), 5, "patience is missing"),

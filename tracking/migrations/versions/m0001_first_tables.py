@@ -199,7 +199,7 @@ CREATE TABLE decisions (
     id          {id},
     run_key     {integer} NOT NULL,
     attempt     {integer} NOT NULL,
-    action      TEXT NOT NULL CHECK (action IN ('continue', 'stop')),
+    action      TEXT NOT NULL CHECK (action IN ('continue', 'stop', 'would_stop')),
     rule        TEXT NOT NULL,
     reason      TEXT NOT NULL,
     rung        {real} NOT NULL,
