@@ -24,14 +24,22 @@ PATHS = {
     "/sweeps/{sweep_id}": ("GET",),
     "/sweeps/{sweep_id}/runs": ("GET", "POST"),
     "/sweeps/{sweep_id}/runs/{ref}": ("GET",),
+    "/sweeps/{sweep_id}/runs/{ref}/explanation": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/history": ("GET",),
+    "/runs/{run_id}/explanation": ("GET",),
     "/sweeps/{sweep_id}/events": ("GET",),
     "/sweeps/{sweep_id}/{verb}": ("POST",),
     "/connect": ("GET",),
     "/health": ("GET",),
 }
 ROUTES = [(path, method) for path, methods in PATHS.items() for method in methods]
-TAKES_ANYTHING = ("/sweeps/{sweep_id}", "/sweeps/{sweep_id}/runs/{ref}", "/health")
+TAKES_ANYTHING = (
+    "/sweeps/{sweep_id}",
+    "/sweeps/{sweep_id}/runs/{ref}",
+    "/sweeps/{sweep_id}/runs/{ref}/explanation",
+    "/runs/{run_id}/explanation",
+    "/health",
+)
 """Routes that any text suits, so that no request is wrong by the schema."""
 
 
