@@ -49,7 +49,7 @@ def serve_commands(
         Unavailable: the service does not answer.
     """
     connection = connect(options)
-    if is_over(connection, say):
+    if not options.wait and is_over(connection, say):
         return 0
     argv = _function_argv if function else _command_argv(connection, options)
     link, forker = start_forker(function)
@@ -102,8 +102,6 @@ def work(
     agent = _identity(connection, options)
     sweep = connection.sweep
     say(f"agent {agent.id} for sweep {sweep.name or sweep.id}; status: {sweep.url}")
-    if sweep.state == "paused":
-        say("the sweep is paused: waiting until it is resumed")
     bus = RedisAgentBus(connection.redis_url, connection.prefix, agent.id)
     limits = Limits(
         count=options.count or None,
@@ -111,6 +109,7 @@ def work(
         heartbeat_s=connection.heartbeat_s,
         grace_s={**GRACE_S, Wish.stop: options.term_grace_s, Wish.preempt: options.term_grace_s},
         checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
+        wait=options.wait,
     )
     pump = Pump(agent, bus, argv, say, limits=limits)
     _heed_signals(pump)
@@ -187,7 +186,8 @@ def main() -> None:
     try:
         connection = connect(options)
         argv = _function_argv if first["has_function"] else _command_argv(connection, options)
-        done = {"done": 0 if is_over(connection, say) else work(connection, options, link, argv, say), "error": ""}
+        is_needless = not options.wait and is_over(connection, say)
+        done = {"done": 0 if is_needless else work(connection, options, link, argv, say), "error": ""}
     except SweepyardError as error:
         done = {"done": error.exit_code, "error": str(error)}
     with contextlib.suppress(OSError):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Options:
     """`sweep`: id, project/id or entity/project/id. `dir`: our own local folder.
     `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `checkpoint_root`: where runs
-    save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`."""
+    save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`. `wait`:
+    stay when the sweep is over."""
 
     sweep: str
     url: str
@@ -20,3 +21,4 @@ class Options:
     checkpoint_keep_days: float = 7.0
     count: int | None = None
     program: str | None = None
+    wait: bool = False

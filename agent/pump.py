@@ -39,13 +39,14 @@ HINT_WAIT_S = 5.0
 class Limits:
     """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
     runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
-    what an ended run has saved stays."""
+    what an ended run has saved stays. `wait`: stay when the sweep is over, it may be resumed."""
 
     count: int | None = None
     max_initial_failures: int | None = 5
     heartbeat_s: float = 5.0
     grace_s: dict[Wish, float] = field(default_factory=lambda: dict(GRACE_S))
     checkpoint_keep_s: float = float("inf")
+    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Pump:
         self._exit_code = 0
         self._interrupts = 0
         self._waits_since_s: float | None = None
+        self._why_waiting = ""
         self._has_news = self._is_ready = True
 
     def run(self, launcher: Launcher) -> int:
@@ -201,8 +203,15 @@ class Pump:
             if live.is_settled:
                 rundir.put_away(live.run_dir, self._log(live))
                 del self._attempts[live.ref]
-        if control.exit is not None:
+        if control.exit is not None and not self._limits.wait:
             self._go(control.exit)
+        self._hear(control.exit or control.wait or "")
+
+    def _hear(self, why_waiting: str) -> None:
+        """Say once that there is no work for the time being, and once that there is again."""
+        if why_waiting != self._why_waiting and not self._leaving:
+            self._say(f"waiting: {why_waiting}" if why_waiting else "the sweep goes on")
+        self._why_waiting = why_waiting
 
     def _go(self, reason: str, exit_code: int = 0) -> None:
         """Take nothing more, and leave when the present run is over."""

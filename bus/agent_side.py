@@ -91,4 +91,4 @@ def read_control(fields: Mapping[str, str]) -> Control:
             acks[ref] = int(value)
         elif kind == "order":
             orders[ref] = AttemptOrder.model_validate_json(value)
-    return Control(acks=acks, orders=orders, exit=fields.get("exit"))
+    return Control(acks=acks, orders=orders, exit=fields.get("exit") or None, wait=fields.get("wait") or None)

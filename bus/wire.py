@@ -155,3 +155,5 @@ class Control(_Wire):
     orders: dict[str, AttemptOrder] = {}
     exit: str | None = None
     """A reason to leave: no more work will come."""
+    wait: str | None = None
+    """A reason to stay without work."""

@@ -16,9 +16,20 @@ SEEN_AGAIN_S = 10.0
 """The store learns at most this often that an agent is still there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """Why an agent should leave, or wait; empty: it should not."""
+
+    exit: str = ""
+    wait: str = ""
+
+
 @dataclass(slots=True)
 class Heard:
-    """What is known about one agent. `presence` is None until it has spoken to this controller."""
+    """What is known about one agent. `presence` is None until it has spoken to this controller.
+
+    `told`: what it was told last, None if that may have been lost, or was another controller's word.
+    """
 
     sweep_id: str
     heard_at: float
@@ -26,6 +37,7 @@ class Heard:
     free: int = 0
     left: str | None = None
     saved: Agent | None = None
+    told: Guidance | None = None
 
 
 class Agents:
@@ -34,7 +46,6 @@ class Agents:
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
         self._known: dict[str, Heard] = {}
-        self.told_to_leave: set[str] = set()
 
     def expect(self, agent_id: str, sweep_id: str, now: float) -> None:
         """The store says that this agent executes something: wait for a sign of it."""
@@ -88,12 +99,33 @@ class Agents:
         found = {agent_id: self._why_lost(heard, now) for agent_id, heard in self._known.items()}
         return {agent_id: f"agent {agent_id} {why}" for agent_id, why in found.items() if why}
 
-    def send_away(self, sweep_id: str, reason: str, bus: ControllerBus) -> None:
-        """Tell each agent of a sweep once that no more work will come."""
+    def idle(self, sweep_id: str) -> list[str]:
+        """Agents of a sweep that have nothing to do and were not told to leave."""
+        return sorted(
+            agent_id
+            for agent_id, heard in self._known.items()
+            if heard.sweep_id == sweep_id
+            and heard.left is None
+            and heard.free
+            and not (heard.told and heard.told.exit)
+        )
+
+    def guide(self, sweep_id: str, word: Guidance, bus: ControllerBus) -> None:
+        """Have all agents of a sweep know `word`: each is told it once."""
         for agent_id, heard in self._known.items():
-            if heard.sweep_id == sweep_id and heard.left is None and agent_id not in self.told_to_leave:
-                bus.tell(agent_id, exit_reason=reason)
-                self.told_to_leave.add(agent_id)
+            if heard.sweep_id == sweep_id and heard.left is None and heard.presence is not None:
+                self.tell(agent_id, word, bus)
+
+    def tell(self, agent_id: str, word: Guidance, bus: ControllerBus) -> None:
+        heard = self._known[agent_id]
+        if heard.told != word:
+            bus.tell(agent_id, exit_reason=word.exit, wait_reason=word.wait)
+            heard.told = word
+
+    def tell_again(self) -> None:
+        """What agents were told may have been lost on the way."""
+        for heard in self._known.values():
+            heard.told = None
 
     def to_save(self, now: float, wall: float) -> list[Agent]:
         """Records of agents about whom the store should learn something: new, another state, or seen again."""

@@ -10,7 +10,7 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -18,20 +18,19 @@ from typing import Any, TypeAlias, TypeVar
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
-from sweepyard.controller import moves
+from sweepyard.controller import moves, verbs
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.port import Verb
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.reader import Batch, Reader
 from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
 from sweepyard.controller.spec import Spec
-from sweepyard.errors import Conflict, Fenced, IllegalTransition, NotFound, Unavailable, UserError
+from sweepyard.errors import Fenced, NotFound, Unavailable, UserError
 from sweepyard.plain import Params
-from sweepyard.search.inside import wished
 from sweepyard.search.registry import METHODS
-from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Run, Sweep, SweepState
+from sweepyard.tracking.records import Run, RunState, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -50,7 +49,7 @@ class Command:
     result: Future[Any] = field(default_factory=Future)
 
 
-Made = TypeVar("Made", Sweep, Run)
+Made = TypeVar("Made")
 Item: TypeAlias = Batch | Command | Answer
 
 
@@ -122,39 +121,29 @@ class Engine:
             self._proposer.warm(sweep.id)
         return self._do(work)
 
-    def control(self, sweep_id: str, verb: str) -> Sweep:
-        """`pause`, `resume`, `stop` or `cancel` a sweep.
+    def control(self, sweep_id: str, verb: Verb) -> Sweep:
+        """`pause`, `resume`, `stop` or `cancel` a sweep: how it is when all that follows at once has followed.
 
         Raises:
             NotFound, Conflict: there is no such sweep, or its state does not allow the verb.
         """
+        self._on(sweep_id, lambda ledger, tx, now: verbs.control(ledger, tx, verb, now))
+        return self._store.sweep(sweep_id) or self._known(sweep_id).sweep
 
-        def work(tx: Transaction, now: float) -> Sweep:
-            ledger = self._known(sweep_id)
-            was = ledger.sweep
-            try:
-                _control(ledger, tx, verb, now)
-            except IllegalTransition:
-                why = f" ({was.reason})" if was.reason else ""
-                raise Conflict(f"Sweep {sweep_id} is {was.state}{why}: {verb} is not possible.") from None
-            return ledger.sweep
+    def stop_run(self, sweep_id: str, ref: str | int) -> Run:
+        """As `verbs.stop_run`."""
+        return self._on(sweep_id, lambda ledger, tx, now: verbs.stop_run(ledger, tx, ref, now))
 
-        return self._do(work)
+    def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
+        """As `verbs.retry`."""
+        return self._on(sweep_id, lambda ledger, tx, now: verbs.retry(ledger, tx, refs, states, now))
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
-        """Make a run with the point that `params` names, to be offered before all that is still to be proposed.
+        """As `verbs.enqueue`; the run is offered before all that is still to be proposed."""
+        return self._on(sweep_id, lambda ledger, tx, now: verbs.enqueue(ledger, tx, params, now, outside=outside))
 
-        Raises:
-            SpecError: it is no point of the sweep's space, and `outside` does not say that it need not be.
-            NotFound, Conflict: there is no such sweep, or it takes no new runs.
-        """
-
-        def work(tx: Transaction, now: float) -> Run:
-            ledger = self._known(sweep_id)
-            _check_takes_runs(ledger.sweep, len(ledger.runs))
-            return moves.propose(ledger, tx, wished(ledger.sweep.spec, params, outside=outside), now)
-
-        return self._do(work)
+    def _on(self, sweep_id: str, work: Callable[[Ledger, Transaction, float], Made]) -> Made:
+        return self._do(lambda tx, now: work(self._known(sweep_id), tx, now))
 
     def _known(self, sweep_id: str) -> Ledger:
         ledger = self._reconciler.ledger(sweep_id)
@@ -275,29 +264,6 @@ class Engine:
                 return
             except Unavailable as still:
                 log.warning("%s", still)
-
-
-def _check_takes_runs(sweep: Sweep, created: int) -> None:
-    if sweep.state not in (SweepState.pending, SweepState.running, SweepState.paused):
-        raise Conflict(f"Sweep {sweep.id} is {sweep.state} ({sweep.reason}): it takes no new runs.")
-    if sweep.run_cap is not None and created >= sweep.run_cap:
-        raise Conflict(f"Sweep {sweep.id} has all the {sweep.run_cap} runs that its run_cap allows.")
-
-
-def _control(ledger: Ledger, tx: Transaction, verb: str, now: float) -> None:
-    event = {
-        "pause": SweepEvent.pause,
-        "resume": SweepEvent.resume,
-        "stop": SweepEvent.finish,
-        "cancel": SweepEvent.cancel,
-    }[verb]
-    moves.move_sweep(ledger, tx, event, f"{verb} by the user", now)
-    if verb == "stop":
-        for run, _ in ledger.offered:
-            moves.order(ledger, tx, run, "kill", "the sweep was stopped before this run started", now)
-    elif verb == "cancel":
-        for run in ledger.open_runs:
-            moves.order(ledger, tx, run, "kill", "the sweep was cancelled", now)
 
 
 def _singly(item: Item) -> list[Item]:

@@ -6,7 +6,7 @@ again: the store is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ class Ledger:
     """What it has answered ahead of need."""
     ordered: set[str] = field(default_factory=set)
     """Runs whose order its agent has been told since this ledger was read."""
+    superseded: list[tuple[str, int]] = field(default_factory=list)
+    """Attempts that may be in the queue and must not be started any more, by run id and number."""
     _open: dict[str, Run] = field(default_factory=dict)
 
     @classmethod
@@ -182,20 +184,20 @@ class Ledger:
         """How many points were proposed."""
         return len(self.runs) if self.repeat is None else len(self.points())
 
-    def best_value(self) -> float | None:
-        """The objective of the best run; with repeats that of the best point."""
+    def leader(self) -> tuple[int, float | None]:
+        """Number and objective of the best run, a running one included; with repeats those of the best point."""
         if self.repeat is None or self.sweep.objective is None:
-            run = self.best()
-            return run.objective if run else None
+            run = self.best(RUN_SCORED | {RunState.running})
+            return (run.number, run.objective) if run else (0, None)
         point = best_point(self.runs.values(), self.repeat, self.sweep.objective)
-        return point.value(self.sweep.objective) if point else None
+        return (point.runs[0].number, point.value(self.sweep.objective)) if point else (0, None)
 
-    def best(self) -> Run | None:
-        """The run with the best objective among those that count; the earlier one of equals."""
+    def best(self, states: Container[RunState] = RUN_SCORED) -> Run | None:
+        """The run with the best objective among those in `states`; the earlier one of equals."""
         objective = self.sweep.objective
         best: Run | None = None
         for run in self.runs.values():
-            if objective is None or run.objective is None or run.state not in RUN_SCORED:
+            if objective is None or run.objective is None or run.state not in states:
                 continue
             if best is None or best.objective is None or objective.better(run.objective, best.objective):
                 best = run

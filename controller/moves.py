@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
 from sweepyard.controller.runnames import DEFAULT, run_name
+from sweepyard.controller.retries import refusal
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.lifecycle import (
     ATTEMPT_MOVES,
@@ -37,9 +38,6 @@ from sweepyard.tracking.records import (
 )
 
 ID_LETTERS = string.ascii_lowercase + string.digits
-
-MOST_LOSSES = 3
-"""A run whose agents are lost this often is given up: it may be what kills them."""
 
 RUN_EVENT_OF = {
     Outcome.finished: RunEvent.finish,
@@ -66,11 +64,11 @@ class Ending:
     tail: str = ""
 
 
-def propose(ledger: Ledger, tx: Transaction, suggestion: Suggestion, now: float) -> Run:
-    """A new run with its first attempt, ready to be offered."""
+def propose(ledger: Ledger, tx: Transaction, suggestion: Suggestion, now: float, *, outside: bool = False) -> Run:
+    """A new run with its first attempt, ready to be offered. `outside`: its point is not in the space."""
     repeat = ledger.repeat
     params = repeat.params(suggestion.params, 0) if repeat else suggestion.params
-    return _new(ledger, tx, replace(suggestion, params=params), None, now)
+    return _new(ledger, tx, replace(suggestion, params=params), now, outside=outside)
 
 
 def repeat(ledger: Ledger, tx: Transaction, point: Point, now: float) -> Run:
@@ -78,10 +76,18 @@ def repeat(ledger: Ledger, tx: Transaction, point: Point, now: float) -> Run:
     first, n = point.runs[0], len(point.runs)
     reason = f"repeat {n + 1} of {point.repeat.times} of run {first.number}"
     suggestion = Suggestion(params=point.repeat.params(point.params, n), reason=reason)
-    return _new(ledger, tx, suggestion, first.number, now)
+    return _new(ledger, tx, suggestion, now, outside=first.outside, repeat_of=first.number)
 
 
-def _new(ledger: Ledger, tx: Transaction, suggestion: Suggestion, repeat_of: int | None, now: float) -> Run:
+def _new(
+    ledger: Ledger,
+    tx: Transaction,
+    suggestion: Suggestion,
+    now: float,
+    *,
+    outside: bool,
+    repeat_of: int | None = None,
+) -> Run:
     number = len(ledger.runs) + 1
     run = tx.add_run(
         Run(
@@ -93,6 +99,8 @@ def _new(ledger: Ledger, tx: Transaction, suggestion: Suggestion, repeat_of: int
             reason=suggestion.reason,
             detail=suggestion.detail,
             repeat_of=repeat_of,
+            spec_version=ledger.sweep.version,
+            outside=outside,
             created_at=now,
         )
     )
@@ -117,7 +125,7 @@ def start(ledger: Ledger, tx: Transaction, run: Run, *, agent_id: str, where: st
 
 
 def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float) -> Run:
-    """The attempt's agent says how it ended. A preempted run goes back to the queue without penalty."""
+    """The attempt's agent says how it ended: the run ends as well, or is tried again."""
     attempt = ledger.attempts[run.id]
     ledger.save_attempt(
         tx,
@@ -134,14 +142,33 @@ def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float) -
     event, reason = RUN_EVENT_OF[ending.outcome], ending.reason
     if run.order is not None and event in (RunEvent.stop, RunEvent.kill, RunEvent.preempt):
         # It ended as we wanted; an agent that left meanwhile has only done so earlier.
-        event, reason = RunEvent(run.order), run.order_reason
-    run = _move_run(ledger, tx, run, event, reason, now)
-    if run.state is RunState.preempted:
-        run = _again(ledger, tx, run, f"it was preempted: {reason}", now)
-    return run
+        return _move_run(ledger, tx, run, RunEvent(run.order), run.order_reason, now)
+    if event is RunEvent.preempt:
+        return _preempt(ledger, tx, run, reason, now)
+    if event is RunEvent.fail:
+        run = replace(run, failed_on=[*run.failed_on, attempt.agent_id])
+        return _fail(ledger, tx, run, reason, now)
+    return _move_run(ledger, tx, run, event, reason, now)
 
 
-def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, losses_before: int, now: float) -> Run:
+def _preempt(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -> Run:
+    why_not = refusal(ledger.sweep, "preempted", run.failed_on)
+    if why_not:
+        return _move_run(ledger, tx, run, RunEvent.kill, f"{reason}; not tried again: {why_not}", now)
+    run = _move_run(ledger, tx, run, RunEvent.preempt, reason, now)
+    return _again(ledger, tx, run, f"it was preempted: {reason}", now)
+
+
+def _fail(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -> Run:
+    if run.order is not None or "failed" not in ledger.sweep.retry["on"]:
+        return _move_run(ledger, tx, run, RunEvent.fail, reason, now)
+    why_not = refusal(ledger.sweep, "failed", run.failed_on)
+    if why_not:
+        return _move_run(ledger, tx, run, RunEvent.fail, f"{reason}; not tried again: {why_not}", now)
+    return _again(ledger, tx, run, f"it failed: {reason}", now)
+
+
+def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, now: float) -> Run:
     """Nobody executes the open attempt any more: try again, or give up where that is the better answer."""
     attempt = ledger.attempts[run.id]
     state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.lose)
@@ -151,10 +178,17 @@ def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, losses_befor
         return _move_run(ledger, tx, run, RunEvent.stop, run.order_reason, now)
     if run.order == "kill":
         return _move_run(ledger, tx, run, RunEvent.kill, run.order_reason, now)
-    if losses_before + 1 >= MOST_LOSSES:
-        text = f"{reason}; it is the {MOST_LOSSES}. attempt lost, so this run may be what ends its agents"
-        return _move_run(ledger, tx, run, RunEvent.crash, text, now)
+    run = replace(run, failed_on=[*run.failed_on, attempt.agent_id])
+    why_not = refusal(ledger.sweep, "crashed", run.failed_on)
+    if why_not:
+        return _move_run(ledger, tx, run, RunEvent.crash, f"{reason}; not tried again: {why_not}", now)
     return _again(ledger, tx, run, reason, now)
+
+
+def retry(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
+    """A person wants an ended run to be tried again, as often as a new one is."""
+    reason = f"the user asked for it; it was {run.state}{run.state_reason and f' ({run.state_reason})'}"
+    return _again(ledger, tx, replace(run, failed_on=[]), reason, now)
 
 
 def order(ledger: Ledger, tx: Transaction, run: Run, wish: Order, reason: str, now: float) -> Run:
@@ -166,6 +200,7 @@ def order(ledger: Ledger, tx: Transaction, run: Run, wish: Order, reason: str, n
     if attempt is not None and attempt.state in ATTEMPT_OPEN:
         state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.supersede)
         ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
+        ledger.superseded.append((run.id, attempt.n))
     return _move_run(ledger, tx, run, RunEvent.kill, reason, now)
 
 
@@ -192,20 +227,25 @@ def _again(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -
     if curve is not None and curve.values:
         ledger.former[run.id] = curve
     ledger.spared.pop(run.id, None)
+    ledger.ordered.discard(run.id)
     waiting = run.state is RunState.pending
+    reached = "" if run.objective is None else f" (attempt {run.attempt} had come to {run.objective:g})"
     run = ledger.save_run(
         tx,
         run,
         state=run.state if waiting else move(RUN_MOVES, run.state, RunEvent.retry),
         state_reason=f"offered again because {reason}",
         attempt=run.attempt + 1,
+        order=None,
+        order_reason="",
         objective=None,
         steps=0,
         summary={},
         started_at=None,
+        ended_at=None,
     )
     _offer(ledger, tx, run, now)
-    ledger.tell(tx, "run.retried", run.state_reason, now, run)
+    ledger.tell(tx, "run.retried", run.state_reason + reached, now, run)
     return run
 
 

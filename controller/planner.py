@@ -32,6 +32,7 @@ class OpenAttempt:
 class View:
     """All that planning for one sweep looks at.
 
+    `best`: the best objective of all runs that have not failed, running ones included; `best_run`: its number.
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
     `budget`: what may be spent; `hours`: since the first run was made; `failures`: runs that failed or crashed.
@@ -49,6 +50,7 @@ class View:
     target: float | None
     created: int
     best: float | None
+    best_run: int
     exhausted: bool
     attempts: Sequence[OpenAttempt]
     free: int
@@ -182,7 +184,7 @@ def _done(view: View) -> str | None:
     if view.target is not None and view.best is not None and view.objective is not None:
         reached = view.best == view.target or view.objective.better(view.best, view.target)
         if reached:
-            return f"{view.objective.name} reached the target {view.target:g} (best {view.best:g})"
+            return f"{view.objective.name} reached the target {view.target:g} (run {view.best_run}: {view.best:g})"
     if view.run_cap is not None and view.created >= view.run_cap:
         return f"run_cap {view.run_cap} is reached"
     if (limit := view.budget.get("hours")) is not None and view.hours >= limit:

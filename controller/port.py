@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params
-from sweepyard.tracking.records import Run, Sweep
+from sweepyard.tracking.records import Run, RunState, Sweep
 
 Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
 
@@ -32,6 +32,14 @@ class EnginePort(Protocol):
     def create_sweep(self, spec: Spec) -> Sweep: ...
 
     def control(self, sweep_id: str, verb: Verb) -> Sweep: ...
+
+    def stop_run(self, sweep_id: str, ref: str | int) -> Run:
+        """End one run early."""
+        ...
+
+    def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
+        """Try the named runs again, or all in `states` if none is named; the answer has those."""
+        ...
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         """A run of a sweep with the point that `params` names; of its space, unless `outside`."""

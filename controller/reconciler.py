@@ -16,9 +16,10 @@ from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Message, Presence
 from sweepyard.bus.wire import Offer as WireOffer
 from sweepyard.clock import Clock
 from sweepyard.controller import ingest, moves, planner
-from sweepyard.controller.agents import Agents
+from sweepyard.controller.agents import Agents, Guidance
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question, aged, suggest
+from sweepyard.controller.retries import STOPPED
 from sweepyard.errors import Unavailable
 from sweepyard.search.registry import METHODS
 from sweepyard.tracking.lifecycle import SweepEvent
@@ -127,7 +128,7 @@ class Reconciler:
 
     def _tell_again(self) -> None:
         """What agents were told may have been lost on the way."""
-        self._agents.told_to_leave.clear()
+        self._agents.tell_again()
         for ledger in self._ledgers.values():
             ledger.ordered.clear()
 
@@ -201,6 +202,7 @@ class Reconciler:
                 if not changed:
                     break
             self._repeat_orders(ledger, effects)
+            self._withdraw_superseded(ledger, effects)
         for agent in self._agents.to_save(now, self._clock.wall()):
             tx.save_agent(agent)
 
@@ -208,6 +210,7 @@ class Reconciler:
         sweep = ledger.sweep
         target = (sweep.spec.get("metric") or {}).get("target")
         missing = sum(point.missing for point in ledger.points())
+        best_run, best = (0, None) if target is None else ledger.leader()
         attempts = [
             planner.OpenAttempt(
                 run_id=run.id, state=attempt.state, agent_id=attempt.agent_id, age_s=self._age_s(run, now)
@@ -223,7 +226,8 @@ class Reconciler:
             failures=ledger.failures,
             target=target,
             created=len(ledger.runs),
-            best=None if target is None else ledger.best_value(),
+            best=best,
+            best_run=best_run,
             exhausted=ledger.exhausted,
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
@@ -258,9 +262,7 @@ class Reconciler:
         now = self._clock.wall()
         match intent:
             case planner.Lose(run_id, reason):
-                run = ledger.runs[run_id]
-                before = sum(attempt.state is AttemptState.lost for attempt in self._store.attempts(run.key))
-                moves.lose(ledger, tx, run, reason=reason, losses_before=before, now=now)
+                moves.lose(ledger, tx, ledger.runs[run_id], reason=reason, now=now)
             case planner.Finish(reason):
                 moves.move_sweep(ledger, tx, SweepEvent.finish, reason, now)
             case planner.Close(reason):
@@ -296,6 +298,12 @@ class Reconciler:
                 ledger.ordered.add(run.id)
                 effects.order(attempt.agent_id, AttemptRef(run.id, attempt.n), order)
 
+    def _withdraw_superseded(self, ledger: Ledger, effects: Effects) -> None:
+        refs = [AttemptRef(*named) for named in ledger.superseded]
+        ledger.superseded.clear()
+        if refs:
+            effects.withdrawn.setdefault(ledger.sweep.id, []).extend(refs)
+
     # -- what the world is told -------------------------------------------------------------------------------
 
     def act(self, effects: Effects, ask: Callable[[Question], None]) -> None:
@@ -310,17 +318,33 @@ class Reconciler:
                 self._bus.tell(agent_id, acks=effects.acks.get(agent_id), orders=effects.orders.get(agent_id))
             for sweep_id, refs in effects.withdrawn.items():
                 self._bus.withdraw(sweep_id, refs)
-            self._release_ended()
+            for ledger in self._ledgers.values():
+                self._guide_agents(ledger)
+            self._forget_ended()
         except Unavailable as error:
             self.redis_failed(str(error))
 
-    def _release_ended(self) -> None:
-        """Send the agents of ended sweeps away, and forget sweeps that nobody works on any more."""
+    def _guide_agents(self, ledger: Ledger) -> None:
+        """Tell the agents of a sweep whether there is, or will be, work for them."""
+        sweep = ledger.sweep
+        words = f"sweep {sweep.id} is {sweep.state}: {sweep.reason}"
+        if sweep.state in SWEEP_ENDED:
+            self._agents.guide(sweep.id, Guidance(exit=words), self._bus)
+        elif sweep.state is SweepState.finishing:
+            # A run may still be lost and need another agent, unless the user has had enough.
+            spare = 0 if sweep.reason == STOPPED else len(ledger.open_attempts)
+            for agent_id in self._agents.idle(sweep.id)[spare:]:
+                self._agents.tell(agent_id, Guidance(exit=words), self._bus)
+        else:
+            waiting = words if sweep.state is SweepState.paused else ""
+            self._agents.guide(sweep.id, Guidance(wait=waiting), self._bus)
+
+    def _forget_ended(self) -> None:
+        """Forget sweeps that nobody works on any more."""
         for ledger in [ledger for ledger in self._ledgers.values() if ledger.sweep.state in SWEEP_ENDED]:
-            sweep = ledger.sweep
-            self._agents.send_away(sweep.id, f"sweep {sweep.id} is {sweep.state}: {sweep.reason}", self._bus)
-            if not ledger.open_attempts and not self._agents.present(sweep.id, self._clock.monotonic()):
-                del self._ledgers[sweep.id]
+            sweep_id = ledger.sweep.id
+            if not ledger.open_attempts and not self._agents.present(sweep_id, self._clock.monotonic()):
+                del self._ledgers[sweep_id]
 
 
 def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:

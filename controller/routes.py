@@ -204,6 +204,28 @@ def enqueue_run(sweep: ThatSweep, body: RunRequest, parts: WithParts) -> RunView
     return views.of(RunView, parts.engine.enqueue(sweep.id, params, outside=body.outside))
 
 
+class RetryRequest(BaseModel):
+    """Which ended runs to try again: `runs`, by number or id, else all in `states`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    runs: list[str | int] = []
+    states: list[RunState] = [RunState.failed, RunState.crashed]
+
+
+@router.post("/sweeps/{sweep_id}/retry", responses=responses(404, 409, 413))
+def retry_runs(sweep: ThatSweep, body: RetryRequest, parts: WithParts) -> list[RunView]:
+    """Try ended runs again, with the same parameters, each as its next attempt. A sweep that has ended takes
+    these up and nothing else."""
+    return [views.of(RunView, run) for run in parts.engine.retry(sweep.id, body.runs, body.states)]
+
+
+@router.post("/sweeps/{sweep_id}/runs/{ref}/stop", responses=responses(404, 409))
+def stop_run(run: ThatRun, parts: WithParts) -> RunView:
+    """End one run early, as early termination would. The sweep goes on."""
+    return views.of(RunView, parts.engine.stop_run(run.sweep_id, run.id))
+
+
 @router.post("/sweeps/{sweep_id}/{verb}", responses=responses(404, 409))
 def control_sweep(sweep: ThatSweep, verb: Verb, parts: WithParts, request: Request) -> SweepView:
     """Pause (no new runs), resume, stop (no new runs, running ones finish) or cancel (kill everything)."""

@@ -158,6 +158,7 @@ def _short(store: Store, sweep: Sweep, base_url: str, counts: dict[RunState, int
         "method": sweep.spec["method"],
         "metric": _metric(sweep),
         "run_cap": sweep.run_cap,
+        "version": sweep.version,
         "seed": sweep.seed,
         "created_at": sweep.created_at,
         "ended_at": sweep.ended_at,

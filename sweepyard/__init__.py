@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sweepyard.agent.config import Config
     from sweepyard.agent.session import Run, finish, init, log, should_stop
     from sweepyard.agent.summary import Summary
+    from sweepyard.control import cancel, pause, resume, retry, stop, stop_run
     from sweepyard.errors import RunStopped, SweepyardError, UserError
     from sweepyard.face import agent, sweep
 
@@ -33,11 +34,17 @@ _HOMES = {
     "RunStopped": "sweepyard.errors",
     "SweepyardError": "sweepyard.errors",
     "UserError": "sweepyard.errors",
+    "cancel": "sweepyard.control",
     "checkpoint_dir": "sweepyard.agent.checkpoints",
     "finish": "sweepyard.agent.session",
     "init": "sweepyard.agent.session",
     "log": "sweepyard.agent.session",
+    "pause": "sweepyard.control",
+    "resume": "sweepyard.control",
+    "retry": "sweepyard.control",
     "should_stop": "sweepyard.agent.session",
+    "stop": "sweepyard.control",
+    "stop_run": "sweepyard.control",
     "sweep": "sweepyard.face",
 }
 """Where each public name lives."""
@@ -49,13 +56,19 @@ __all__ = [
     "UserError",
     "__version__",
     "agent",
+    "cancel",
     "checkpoint_dir",
     "config",
     "finish",
     "init",
     "log",
+    "pause",
+    "resume",
+    "retry",
     "run",
     "should_stop",
+    "stop",
+    "stop_run",
     "summary",
     "sweep",
 ]

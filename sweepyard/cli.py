@@ -19,6 +19,7 @@ from sweepyard.lint_cli import lint
 from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import RunState
+from sweepyard.verbs_cli import retry, stop
 
 if TYPE_CHECKING:
     from sweepyard.client import Verb
@@ -38,6 +39,8 @@ app.command("agent")(agent)
 app.command("lint")(lint)
 app.command("enqueue")(enqueue)
 app.command("explain")(explain)
+app.command("stop")(stop)
+app.command("retry")(retry)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]

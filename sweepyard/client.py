@@ -107,6 +107,17 @@ class Client:
         """Returns when the change is committed."""
         return self._ask(SweepView, "POST", f"/sweeps/{_safe(sweep_id)}/{verb}")
 
+    def stop_run(self, sweep_id: str, ref: str | int) -> RunView:
+        """End one run early, by number or id."""
+        return self._ask(RunView, "POST", f"/sweeps/{_safe(sweep_id)}/runs/{_safe(ref)}/stop")
+
+    def retry(
+        self, sweep_id: str, refs: Sequence[str | int] = (), *, states: Sequence[str] = ("failed", "crashed")
+    ) -> list[RunView]:
+        """Try runs that have ended again: those named, else all in `states`. The answer has them."""
+        body = {"runs": [str(ref) for ref in refs], "states": [str(state) for state in states]}
+        return self._ask(list[RunView], "POST", f"/sweeps/{_safe(sweep_id)}/retry", body=body)
+
     def enqueue(self, sweep_id: str, params: Mapping[str, Any], *, outside: bool = False) -> RunView:
         """Let a sweep try a point: its parameters, nested or by dotted names; with `outside` any point.
 

@@ -54,13 +54,16 @@ def agent(
     entity: str | None = None,
     project: str | None = None,
     count: int | None = None,
+    *,
+    wait: bool = False,
 ) -> None:
     """Execute runs of a sweep here, one at a time, until the sweep is done or `count` runs have ended.
 
     Each run is a process of its own, forked from this one, with its output in a log file: `function` is called
     without arguments, or with the run's config if it takes one parameter. Load data before, but start no GPU work
     and no threads: a fork does not carry them over. Without `function` the sweep's own program is run.
-    Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep.
+    Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep. With `wait`
+    the agent stays when the sweep is over, for it may be resumed.
 
     Raises:
         UserError: a function that cannot be called with the config alone; no such sweep; nothing to run.
@@ -69,7 +72,7 @@ def agent(
     if function is not None:
         functions.takes_config(function)
     path = "/".join(part for part in (entity, project, sweep_id) if part)
-    options = agent_options(path, count=count)
+    options = agent_options(path, count=count, wait=wait)
     link, process = _start_agent()
     forker = Forker(link, function, _say)
     try:
@@ -87,7 +90,9 @@ def agent(
         raise (UserError if last_word["done"] == UserError.exit_code else Unavailable)(last_word["error"])
 
 
-def agent_options(sweep: str, *, count: int | None = None, program: str | None = None, **given: Any) -> Options:
+def agent_options(
+    sweep: str, *, count: int | None = None, program: str | None = None, wait: bool = False, **given: Any
+) -> Options:
     """What to start an agent with. `given`: settings that win over the environment (None: not given).
 
     Raises:
@@ -112,6 +117,7 @@ def agent_options(sweep: str, *, count: int | None = None, program: str | None =
         checkpoint_keep_days=settings.checkpoint_keep_days,
         count=count,
         program=program,
+        wait=wait,
     )
 
 

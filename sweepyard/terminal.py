@@ -191,7 +191,8 @@ def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True)
         cells += [state_text(run.state), number(run.objective), str(run.steps)]
         cells.append(_cut(short(run.params, fixed)))
         if why:
-            cells.append(_cut(run.state_reason or run.reason))
+            outside = "outside the space; " if run.outside else ""
+            cells.append(_cut(outside + (run.state_reason or run.reason)))
         _add(table, *cells)
     return table
 
@@ -208,7 +209,10 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     reached = (
         f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}" if sweep.metric else ""
     )
-    parts: list[RenderableType] = [title, Text(f"proposed: {run.reason}"), grid, Text(reached, style="bold")]
+    parts: list[RenderableType] = [title, Text(f"proposed: {run.reason}")]
+    if run.outside:
+        parts.append(Text("outside: it is no point of the sweep's space as that is now"))
+    parts += [grid, Text(reached, style="bold")]
     for event in run.story:
         parts.append(Text(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
     for one in run.decisions:

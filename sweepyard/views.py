@@ -40,6 +40,8 @@ class RunView(View):
     order_reason: str
     params: dict[str, Any] = Field(description="What was proposed; never changes.")
     reason: str = Field(description="Why this point was proposed.")
+    spec_version: int = Field(description="The version of the sweep's spec when it was proposed.")
+    outside: bool = Field(description="Whether it is no point of the sweep's space as that is now.")
     config: dict[str, Any] = Field(description="What the user's code added.")
     summary: dict[str, Any] = Field(description="The last value of everything logged.")
     objective: float | None = Field(description="The sweep's metric, summed up as its `summary` says.")
@@ -193,6 +195,7 @@ class SweepView(View):
     method: str
     metric: MetricView | None
     run_cap: int | None
+    version: int = Field(description="How often the sweep's spec was edited, plus one.")
     seed: int
     created_at: float
     ended_at: float | None

@@ -61,6 +61,8 @@ class Outcome(StrEnum):
 RUN_ENDED = frozenset({RunState.finished, RunState.stopped, RunState.failed, RunState.crashed, RunState.killed})
 RUN_SCORED = frozenset({RunState.finished, RunState.stopped})
 """States in which a run's objective counts: for the best run and for the searcher."""
+RETRY: dict[str, Any] = {"max": 1, "on": ["crashed", "preempted"]}
+"""What `retry` of a sweep file is if it says nothing."""
 SWEEP_ENDED = frozenset({SweepState.finished, SweepState.cancelled})
 ATTEMPT_OPEN = frozenset({AttemptState.offered, AttemptState.running})
 
@@ -130,6 +132,11 @@ class Sweep:
     def run_cap(self) -> int | None:
         """The most runs that the sweep may create."""
         return self.spec.get("run_cap")
+
+    @property
+    def retry(self) -> dict[str, Any]:
+        """`max`: how often a run is tried again by itself, and `on` what: the words of `RunState`."""
+        return {**RETRY, **self.spec.get("retry", {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from integration.yard import Yard
 
 from sweepyard.bus.embedded import EmbeddedRedis
+from sweepyard.tracking.sql import SqlStore
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,14 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture
+def yard(store: SqlStore, redis_url: str) -> Iterator[Yard]:
+    yard = Yard(store, redis_url)
+    yard.start()
+    yield yard
+    for hand in yard.hands:
+        hand.leave.set()
+        hand.dies()
+    yard.engine.stop()

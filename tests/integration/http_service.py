@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,14 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from sweepyard.clock import wait_until
+from sweepyard.controller import verbs
 from sweepyard.controller.http import ConnectionInfo, make_app
+from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.moves import new_id
 from sweepyard.controller.port import Verb
 from sweepyard.controller.spec import Spec, read_spec
-from sweepyard.errors import Conflict, IllegalTransition
 from sweepyard.plain import Params
-from sweepyard.search.inside import wished
-from sweepyard.tracking.lifecycle import SWEEP_MOVES, SweepEvent, move
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import (
     Agent,
@@ -48,12 +47,6 @@ CONFIG = {
     "run_cap": 20,
     "program": "train.py",
     "project": "digits",
-}
-EVENTS = {
-    "pause": SweepEvent.pause,
-    "resume": SweepEvent.resume,
-    "stop": SweepEvent.finish,
-    "cancel": SweepEvent.cancel,
 }
 
 
@@ -90,27 +83,28 @@ class StoreEngine:
         return sweep
 
     def control(self, sweep_id: str, verb: Verb) -> Sweep:
-        sweep = self.store.sweep(sweep_id)
-        assert sweep is not None
-        try:
-            state = move(SWEEP_MOVES, sweep.state, EVENTS[verb])
-        except IllegalTransition:
-            raise Conflict(f"Sweep {sweep_id} is {sweep.state}: {verb} is not possible.") from None
-        sweep = replace(sweep, state=state, reason=f"{verb} by the user")
-        with self.store.transaction(self.epoch) as tx:
-            tx.save_sweep(sweep)
-            tx.add_event(Event(sweep_id=sweep.id, kind=f"sweep.{sweep.state}", text=sweep.reason, at=NOW))
-        return sweep
+        with self._on(sweep_id) as (ledger, tx):
+            verbs.control(ledger, tx, verb, NOW)
+        return ledger.sweep
+
+    def stop_run(self, sweep_id: str, ref: str | int) -> Run:
+        with self._on(sweep_id) as (ledger, tx):
+            return verbs.stop_run(ledger, tx, ref, NOW)
+
+    def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
+        with self._on(sweep_id) as (ledger, tx):
+            return verbs.retry(ledger, tx, refs, states, NOW)
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
+        with self._on(sweep_id) as (ledger, tx):
+            return verbs.enqueue(ledger, tx, params, NOW, outside=outside)
+
+    @contextmanager
+    def _on(self, sweep_id: str) -> Iterator[tuple[Ledger, Transaction]]:
         sweep = self.store.sweep(sweep_id)
         assert sweep is not None
-        suggestion = wished(sweep.spec, params, outside=outside)
-        number = len(self.store.runs(sweep_id)) + 1
-        params, reason = suggestion.params, suggestion.reason
-        run = Run(id=new_id(), sweep_id=sweep_id, number=number, params=params, reason=reason)
         with self.store.transaction(self.epoch) as tx:
-            return tx.add_run(run)
+            yield Ledger.read(self.store, sweep), tx
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok", "engine": "ok", "redis": "ok", "epoch": self.epoch}

@@ -187,7 +187,7 @@ class TestSweeps:
             shown = http.post(f"{API}/sweeps/{SWEEP}/{verb}").json()
             assert (shown["state"], shown["reason"]) == (state, f"{verb} by the user")
         found = problem(http.post(f"{API}/sweeps/{SWEEP}/pause"), 409, "conflict")
-        assert found.detail == f"Sweep {SWEEP} is cancelled: pause is not possible."
+        assert found.detail == f"Sweep {SWEEP} is cancelled (cancel by the user): pause is not possible."
         problem(http.post(f"{API}/sweeps/nope/pause"), 404, "not-found")
         problem(http.post(f"{API}/sweeps/{SWEEP}/explode"), 422, "request")
 

@@ -27,6 +27,8 @@ PATHS = {
     "/sweeps/{sweep_id}/runs/{ref}/explanation": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/history": ("GET",),
     "/runs/{run_id}/explanation": ("GET",),
+    "/sweeps/{sweep_id}/runs/{ref}/stop": ("POST",),
+    "/sweeps/{sweep_id}/retry": ("POST",),
     "/sweeps/{sweep_id}/events": ("GET",),
     "/sweeps/{sweep_id}/{verb}": ("POST",),
     "/connect": ("GET",),
@@ -38,6 +40,7 @@ TAKES_ANYTHING = (
     "/sweeps/{sweep_id}/runs/{ref}",
     "/sweeps/{sweep_id}/runs/{ref}/explanation",
     "/runs/{run_id}/explanation",
+    "/sweeps/{sweep_id}/runs/{ref}/stop",
     "/health",
 )
 """Routes that any text suits, so that no request is wrong by the schema."""

@@ -34,6 +34,7 @@ QUIET = View(
     target=None,
     created=0,
     best=None,
+    best_run=0,
     exhausted=False,
     attempts=(),
     free=0,
@@ -155,8 +156,9 @@ def test_the_cap_finishes_the_sweep_and_the_last_run_closes_it() -> None:
                                                        ("maximize", 0.6, True), ("maximize", 0.4, False),
                                                        ("minimize", 0.5, True)])  # fmt: skip
 def test_a_target_finishes_the_sweep_in_the_direction_of_its_goal(goal, best, reached) -> None:
-    view = replace(QUIET, objective=Objective(name="m", goal=goal), target=0.5, best=best)
-    assert [type(intent) for intent in plan(view)] == ([Finish] if reached else [])
+    view = replace(QUIET, objective=Objective(name="m", goal=goal), target=0.5, best=best, best_run=3)
+    said = f"m reached the target 0.5 (run 3: {best:g})"
+    assert plan(view) == ([Finish(said)] if reached else [])
 
 
 def test_an_exhausted_space_finishes_the_sweep() -> None:
