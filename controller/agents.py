@@ -99,24 +99,27 @@ class Agents:
         found = {agent_id: self._why_lost(heard, now) for agent_id, heard in self._known.items()}
         return {agent_id: f"agent {agent_id} {why}" for agent_id, why in found.items() if why}
 
-    def idle(self, sweep_id: str) -> list[str]:
-        """Agents of a sweep that have nothing to do and were not told to leave."""
-        return sorted(
-            agent_id
-            for agent_id, heard in self._known.items()
-            if heard.sweep_id == sweep_id
-            and heard.left is None
-            and heard.free
-            and not (heard.told and heard.told.exit)
-        )
-
     def guide(self, sweep_id: str, word: Guidance, bus: ControllerBus) -> None:
         """Have all agents of a sweep know `word`: each is told it once."""
-        for agent_id, heard in self._known.items():
-            if heard.sweep_id == sweep_id and heard.left is None and heard.presence is not None:
-                self.tell(agent_id, word, bus)
+        for agent_id in self._there(sweep_id):
+            self._tell(agent_id, word, bus)
 
-    def tell(self, agent_id: str, word: Guidance, bus: ControllerBus) -> None:
+    def guide_idle(self, sweep_id: str, word: Guidance, bus: ControllerBus, *, spare: int) -> None:
+        """Have the idle agents of a sweep know `word`, all but `spare` of them, and the others nothing."""
+        others = [agent_id for agent_id in self._there(sweep_id) if self._known[agent_id].told != word]
+        idle = sorted(agent_id for agent_id in others if self._known[agent_id].free)
+        for agent_id in others:
+            self._tell(agent_id, word if agent_id in idle[spare:] else Guidance(), bus)
+
+    def _there(self, sweep_id: str) -> list[str]:
+        """Agents of a sweep that have spoken and not left."""
+        return [
+            agent_id
+            for agent_id, heard in self._known.items()
+            if heard.sweep_id == sweep_id and heard.left is None and heard.presence is not None
+        ]
+
+    def _tell(self, agent_id: str, word: Guidance, bus: ControllerBus) -> None:
         heard = self._known[agent_id]
         if heard.told != word:
             bus.tell(agent_id, exit_reason=word.exit, wait_reason=word.wait)

@@ -333,8 +333,7 @@ class Reconciler:
         elif sweep.state is SweepState.finishing:
             # A run may still be lost and need another agent, unless the user has had enough.
             spare = 0 if sweep.reason == STOPPED else len(ledger.open_attempts)
-            for agent_id in self._agents.idle(sweep.id)[spare:]:
-                self._agents.tell(agent_id, Guidance(exit=words), self._bus)
+            self._agents.guide_idle(sweep.id, Guidance(exit=words), self._bus, spare=spare)
         else:
             waiting = words if sweep.state is SweepState.paused else ""
             self._agents.guide(sweep.id, Guidance(wait=waiting), self._bus)
