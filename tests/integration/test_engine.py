@@ -252,6 +252,7 @@ def test_a_stopped_sweep_lets_its_running_runs_end(yard: Yard) -> None:
     sweep = yard.sweep()
     hand = yard.hand(sweep)
     offer = hand.start()
+    hand.is_heard(offer)
     assert yard.engine.control(sweep.id, "stop").state is SweepState.finishing
     hand.log(offer, 1.0)
     hand.end(offer)

@@ -71,8 +71,22 @@ def test_create_and_control(client: Client) -> None:
     assert (made.project, made.state) == ("mine", SweepState.pending)
     assert made.url == f"{client.url}/local/mine/sweeps/{made.id}"
     assert client.control(made.id, "pause").state is SweepState.paused
-    with pytest.raises(Conflict, match=f"Sweep {made.id} is paused: pause is not possible"):
+    assert client.control(made.id, "cancel").state is SweepState.cancelled
+    with pytest.raises(Conflict, match=rf"Sweep {made.id} is cancelled \(cancel by the user\): pause is not"):
         client.control(made.id, "pause")
+
+
+def test_runs_are_stopped_and_tried_again(client: Client) -> None:
+    told = client.stop_run(SWEEP, 6)
+    assert (told.state, told.order, told.order_reason) == (RunState.running, "stop", "stopped by the user")
+    with pytest.raises(Conflict, match="there is nothing to stop"):
+        client.stop_run(SWEEP, 1)
+    (failed,) = client.retry(SWEEP)
+    assert (failed.number, failed.attempt, failed.state) == (4, 2, RunState.pending)
+    assert [run.number for run in client.retry(SWEEP, [1, "run00005"])] == [1, 5]
+    assert client.retry(SWEEP, states=["killed"]) == []
+    with pytest.raises(NotFound):
+        client.retry(SWEEP, ["nonesuch"])
 
 
 def test_enqueue(client: Client) -> None:

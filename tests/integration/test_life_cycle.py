@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from integration.yard import DEADLINE_S, Hand, Yard
+from functools import partial
 
+import pytest
+from integration.yard import DEADLINE_S, LOST_AFTER_S, Hand, Yard
+
+from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.wire import Offer
 from sweepyard.clock import wait_until
 from sweepyard.errors import Conflict, NotFound
@@ -50,6 +53,14 @@ def is_told(hand: Hand, *, exit: str | None = None, wait: str | None = None) -> 
     return wait_until(heard, DEADLINE_S)
 
 
+def is_lost(yard: Yard, offer: Offer) -> bool:
+    """Whether the attempt is lost; if not, time goes on."""
+    if yard.store.attempts(the_run(yard, offer).key)[offer.attempt - 1].state is AttemptState.lost:
+        return True
+    yard.clock.ahead_s += 0.6 * LOST_AFTER_S  # in steps: its agent's last words may be heard only now
+    return False
+
+
 class TestPause:
     def test_no_new_runs_present_ones_go_on_and_agents_wait(self, yard: Yard) -> None:
         sweep = yard.sweep()
@@ -85,7 +96,7 @@ class TestStop:
     def test_an_offer_that_nobody_has_started_is_taken_back(self, yard: Yard) -> None:
         sweep = yard.sweep(run_cap=2)
         queued = yard.engine.enqueue(sweep.id, {"lr": 0.5}, outside=False)
-        bus = yard.controller_bus()
+        bus = RedisControllerBus(yard.redis_url, yard.prefix)
         assert wait_until(lambda: bool(bus.waiting(sweep.id)), DEADLINE_S)
         assert yard.engine.control(sweep.id, "stop").state is SweepState.finished
         assert wait_until(lambda: not bus.waiting(sweep.id), DEADLINE_S)
@@ -245,13 +256,13 @@ class TestRetry:
         assert run.state_reason.endswith("it failed on 3 different agents, so it may be the cause itself")
 
     def test_a_lost_run_is_tried_once_more_and_then_crashed(self, yard: Yard) -> None:
-        yard.restart(lost_after_s=1.0)
         sweep = yard.sweep(run_cap=1)
-        offer = yard.hand(sweep, "first").start()
-        second = yard.hand(sweep, "second")
-        with second.beating():
-            offer = second.start()
-        assert offer.attempt == 2
+        for attempt, name in enumerate(("first", "second"), start=1):
+            hand = yard.hand(sweep, name)
+            offer = running(yard, hand)
+            assert offer.attempt == attempt
+            hand.dies()
+            assert wait_until(partial(is_lost, yard, offer), DEADLINE_S)
         assert becomes(yard, sweep, SweepState.finished)
         run = the_run(yard, offer)
         assert run.state is RunState.crashed

@@ -172,9 +172,6 @@ class Yard:
         self.engine.stop()
         self.start()
 
-    def controller_bus(self) -> RedisControllerBus:
-        return RedisControllerBus(self.redis_url, PREFIX)
-
     def sweep(self, **changes: object) -> Sweep:
         config = {
             "method": "random",
