@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
-from sweepyard.controller.runnames import DEFAULT, run_name
 from sweepyard.controller.retries import refusal
+from sweepyard.controller.runnames import DEFAULT, run_name
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.lifecycle import (
     ATTEMPT_MOVES,
