@@ -23,6 +23,7 @@ from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control, Offer, Report, Started
 from sweepyard.clock import SYSTEM_CLOCK, Clock
 from sweepyard.errors import Unavailable, UserError
+from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Outcome
 
 TICK_S = 0.05
@@ -107,6 +108,7 @@ class Pump:
         while not self._may_leave():
             self._handle_all(self._pause_s())
             self._advance()
+        failpoint("agent.leave_before")
         self._contact.leave(self._leaving)
         self._give_back(taker)
         return self._exit_code
@@ -153,15 +155,18 @@ class Pump:
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
         self._attempts[offer.ref] = live
         self._known.add(offer.ref)
+        failpoint("agent.offer_taken")
         self._taken += 1
         env = live.info(self._agent.project, self._agent.entity).environment() | self._checkpoint(offer)
         return self._launcher.start(offer.ref, run_dir, {**env, "PYTHONUNBUFFERED": "1"}, argv)
 
     def _on_started(self, live: LiveAttempt, pid: int) -> None:
+        failpoint("agent.child_started")
         live.start(Started(host=self._agent.host, pid=pid), self._clock.monotonic())
         self._say(f"run #{live.offer.number} started: {_show(live.offer.params)}")
 
     def _on_exited(self, live: LiveAttempt, code: int | None, number: int | None) -> None:
+        failpoint("agent.child_exited")
         ended = live.end(code, number)
         self._ended += 1
         self._failed += ended.outcome is Outcome.failed
@@ -186,6 +191,7 @@ class Pump:
         now_s = self._clock.monotonic()
         for live in self._running():
             live.ask(Wish.preempt, f"its agent was told to end by {by}", now_s)
+            failpoint("agent.drain_mid")
             if self._interrupts > 1:
                 live.ladder.hurry(now_s)
 
@@ -199,9 +205,12 @@ class Pump:
         for live in list(self._attempts.values()):
             live.outbox.acknowledge(control.acks.get(str(live.ref), 0), now_s)
             if order := control.orders.get(str(live.ref)):
+                failpoint("agent.order_before")
                 live.ask(Wish[order.kind], order.reason, now_s)
             if live.is_settled:
+                failpoint("agent.settled_before")
                 rundir.put_away(live.run_dir, self._log(live))
+                failpoint("agent.settled_after")
                 del self._attempts[live.ref]
         if control.exit is not None and not self._limits.wait:
             self._go(control.exit)
@@ -236,7 +245,9 @@ class Pump:
             return
         free = 0 if self._leaving or self._running() else 1
         announce = self._is_ready and free > 0
+        failpoint("agent.send_before")
         control = self._contact.exchange(reports, self._attempts, free=free, announce=announce, now_s=now_s)
+        failpoint("agent.send_after")
         if control is None:
             return
         self._is_ready = False

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.bus.wire import Presence, Report, Started
+from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Agent
 
 SEEN_AGAIN_S = 10.0
@@ -122,7 +123,9 @@ class Agents:
     def _tell(self, agent_id: str, word: Guidance, bus: ControllerBus) -> None:
         heard = self._known[agent_id]
         if heard.told != word:
+            failpoint("guide.before")
             bus.tell(agent_id, exit_reason=word.exit, wait_reason=word.wait)
+            failpoint("guide.after")
             heard.told = word
 
     def tell_again(self) -> None:

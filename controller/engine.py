@@ -27,6 +27,7 @@ from sweepyard.controller.reader import Batch, Reader
 from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
 from sweepyard.controller.spec import Spec
 from sweepyard.errors import Fenced, NotFound, Unavailable, UserError
+from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import METHODS
 from sweepyard.tracking.port import Store, Transaction
@@ -63,6 +64,7 @@ class Engine:
         self._bus = bus
         self._clock = clock
         self._epoch = store.take_over()
+        failpoint("takeover.after")
         self._inbox: queue.Queue[Item] = queue.Queue(maxsize=100)
         self._reconciler = Reconciler(store, bus, clock, lost_after_s=lost_after_s)
         self._proposer = Proposer(self._inbox.put, deadline_s=proposal_deadline_s)
@@ -76,6 +78,7 @@ class Engine:
 
     def start(self) -> None:
         self._reconciler.load()
+        failpoint("load.after")
         self._reader.seek(self._reconciler.position if self._reconciler.finds_redis_intact() else "0")
         self._reader.start()
         self._thread.start()
@@ -85,6 +88,7 @@ class Engine:
         self._stopping.set()
         self._reader.stop()
         self._thread.join(timeout=10)
+        failpoint("shutdown.mid")
         self._proposer.close()
 
     @property
@@ -227,8 +231,11 @@ class Engine:
                     case Command():
                         done += self._obey(tx, item)
             self._reconciler.plan(tx, effects)
+            failpoint("commit.before")
+        failpoint("commit.after")
         for command, made in done:
             command.result.set_result(made)
+            failpoint("answer.after")
         self._reconciler.act(effects, self._proposer.ask)
 
     def _obey(self, tx: Transaction, command: Command) -> list[tuple[Command, Any]]:
@@ -243,7 +250,9 @@ class Engine:
         if not self._reconciler.look_around():
             self._reader.seek("0")
         try:
+            failpoint("forget.before")
             self._bus.forget(self._reconciler.position)
+            failpoint("forget.after")
         except Unavailable as error:
             self._reconciler.redis_failed(str(error))
 

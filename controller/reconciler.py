@@ -21,6 +21,7 @@ from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question, aged, suggest
 from sweepyard.controller.retries import STOPPED
 from sweepyard.errors import Unavailable
+from sweepyard.failpoints import failpoint
 from sweepyard.search.registry import METHODS
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
@@ -107,7 +108,9 @@ class Reconciler:
         try:
             intact = self._bus.intact()
             for agent_id in self._agents.bury():
+                failpoint("presence.before")
                 self._bus.remove_presence(agent_id)
+                failpoint("presence.after")
             words = self._bus.presence().values()
         except Unavailable as error:
             self.redis_failed(str(error))
@@ -309,15 +312,22 @@ class Reconciler:
     def act(self, effects: Effects, ask: Callable[[Question], None]) -> None:
         """Tell the world. `ask` puts a question to a costly searcher."""
         for question in effects.questions:
+            failpoint("ask.before")
             ask(question)
         try:
             for ref, offer in effects.offers.items():
+                failpoint("offer.before")
                 self._bus.offer(offer)
+                failpoint("offer.after")
                 self._queued_at[ref] = self._clock.monotonic()
             for agent_id in effects.acks.keys() | effects.orders.keys():
+                failpoint("tell.before")
                 self._bus.tell(agent_id, acks=effects.acks.get(agent_id), orders=effects.orders.get(agent_id))
+                failpoint("tell.after")
             for sweep_id, refs in effects.withdrawn.items():
+                failpoint("withdraw.before")
                 self._bus.withdraw(sweep_id, refs)
+                failpoint("withdraw.after")
             for ledger in self._ledgers.values():
                 self._guide_agents(ledger)
             self._forget_ended()

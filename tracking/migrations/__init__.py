@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, exc, inspect, text
 
 from sweepyard.errors import UserError
+from sweepyard.failpoints import failpoint
 from sweepyard.tracking.database import Database, first_line
 
 HEAD = "0001"
@@ -29,6 +30,7 @@ def migrate(database: Database) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         if _version(connection, database.name) != HEAD:
             _upgrade(connection, database.name)
+            failpoint("migration.before_commit")
 
 
 def _version(connection: Connection, name: str) -> str:
