@@ -29,7 +29,7 @@ from sweepyard.controller.spec import Spec
 from sweepyard.errors import Fenced, NotFound, Unavailable, UserError
 from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
-from sweepyard.search.registry import METHODS
+from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import Run, RunState, Sweep
 
@@ -121,7 +121,7 @@ class Engine:
             ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
             return sweep
 
-        if METHODS[spec.method].costly:
+        if is_costly(spec.method):
             self._proposer.warm(sweep.id)
         return self._do(work)
 

@@ -27,6 +27,7 @@ from sweepyard.tracking.records import (
     Run,
     RunState,
     Sweep,
+    values_of,
 )
 
 
@@ -143,6 +144,7 @@ class Ledger:
                 number=run.number,
                 params=run.params,
                 value=run.objective if run.state in RUN_SCORED else None,
+                values=self.values(run),
             )
             for run in ended
         }
@@ -154,6 +156,10 @@ class Ledger:
         return [
             point.observation([observed[run.id] for run in point.runs], self.sweep.objective) for point in closed
         ]
+
+    def values(self, run: Run) -> tuple[float | None, ...]:
+        """Where a run ended in each of several metrics; nothing if there is one only."""
+        return values_of(run, self.sweep.objectives) if self.sweep.objective is None else ()
 
     def pending(self) -> list[Params]:
         """The points that have no result yet."""

@@ -22,7 +22,7 @@ from sweepyard.controller.proposals import Answer, Question, aged, suggest
 from sweepyard.controller.retries import STOPPED
 from sweepyard.errors import Unavailable
 from sweepyard.failpoints import failpoint
-from sweepyard.search.registry import METHODS
+from sweepyard.search.registry import is_costly
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import SWEEP_ENDED, AttemptState, Run, SweepState
@@ -236,7 +236,7 @@ class Reconciler:
             free=self._agents.free(sweep.id, now),
             times=ledger.repeat.times if ledger.repeat else 1,
             missing=missing,
-            costly=METHODS[sweep.spec["method"]].costly,
+            costly=is_costly(sweep.spec["method"]),
             proposing=ledger.proposing,
             unseen=ledger.unseen,
             lost_agents=self._agents.lost(now),

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse
 
 from sweepyard.bus.wire import WIRE_VERSION
 from sweepyard.clock import Clock
-from sweepyard.controller import views
+from sweepyard.controller import findings, views
 from sweepyard.controller.explanation import explain
 from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
@@ -27,9 +27,12 @@ from sweepyard.views import (
     Connection,
     EventView,
     Explanation,
+    Front,
     Health,
     HistoryPage,
+    Importances,
     NewSweep,
+    Recommendation,
     RunDetail,
     RunPage,
     RunView,
@@ -179,6 +182,28 @@ def show_history(
     """The rows that a run has logged, oldest first."""
     chosen = None if keys is None else keys.split(",")
     return views.history_page(parts.store, run, keys=chosen, after_line=after_line, limit=limit)
+
+
+@router.get("/sweeps/{sweep_id}/front", responses=responses(404, 409))
+def show_front(sweep: ThatSweep, parts: WithParts) -> Front:
+    """What a sweep with several metrics lets its user choose between: its Pareto front."""
+    return findings.front(parts.store, sweep)
+
+
+@router.get("/sweeps/{sweep_id}/recommendation", responses=responses(404, 409))
+def show_recommendation(sweep: ThatSweep, parts: WithParts) -> Recommendation:
+    """The run to use by the model's mean, beside the best one observed."""
+    return findings.recommendation(parts.store, sweep)
+
+
+@router.get("/sweeps/{sweep_id}/importance", responses=responses(404, 409))
+def show_importance(
+    sweep: ThatSweep,
+    parts: WithParts,
+    metric: Annotated[str | None, Query(description="Of several metrics this one. Default: the first.")] = None,
+) -> Importances:
+    """Which parameters matter, and how sure that is."""
+    return findings.importances(parts.store, sweep, metric)
 
 
 @router.get("/sweeps/{sweep_id}/events", responses=responses(404))

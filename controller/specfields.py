@@ -14,7 +14,7 @@ from pydantic import PlainValidator
 
 from sweepyard.controller.spelling import show, suggest
 from sweepyard.controller.yamlfile import number
-from sweepyard.search.registry import METHODS
+from sweepyard.search.registry import METHODS, installed
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -78,8 +78,10 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 def as_method(value: Any) -> str:
     if value == "custom":
-        raise ValueError(f"custom is not supported: choose {', '.join(METHODS)}")
-    return one_of(*METHODS)(value)
+        raise ValueError(f"custom is not supported: choose {', '.join([*METHODS, *installed()])}")
+    if isinstance(value, str) and value in METHODS:
+        return value
+    return one_of(*METHODS, *installed())(value)
 
 
 def as_flag(value: Any) -> bool:

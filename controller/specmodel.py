@@ -62,6 +62,7 @@ class SweepFile(Part):
     project: Label | None = None
     method: Annotated[str, PlainValidator(as_method)]
     metric: Any = None
+    metrics: Any = None
     parameters: Any
     early_terminate: Any = None
     order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
@@ -78,18 +79,20 @@ class SweepFile(Part):
     command: Annotated[list[str], PlainValidator(as_argv)] | None = None
 
 
-class Metric(Part):
-    """The objective. `summary`: what a run's values are summed up to; without it see `records.Objective`.
-
-    `impute`, `impute_while_running`: what W&B's Bayesian search takes for a missing value.
-    """
+class OneOfMetrics(Part):
+    """One of several objectives. `impute...`: what W&B's Bayesian search takes for a missing value."""
 
     name: Annotated[str, PlainValidator(as_metric_name)]
     goal: Annotated[str, PlainValidator(one_of("minimize", "maximize"))] = "minimize"
-    target: Number | None = None
-    summary: Annotated[str, PlainValidator(one_of(*get_args(Summary)))] | None = None
     impute: Annotated[str, PlainValidator(one_of(*IMPUTE))] | None = None
     impute_while_running: Annotated[str, PlainValidator(one_of(*IMPUTE, "false"))] | None = None
+
+
+class Metric(OneOfMetrics):
+    """The objective. `summary`: what a run's values are summed up to; without it see `records.Objective`."""
+
+    target: Number | None = None
+    summary: Annotated[str, PlainValidator(one_of(*get_args(Summary)))] | None = None
 
 
 class Repeat(Part):

@@ -24,6 +24,7 @@ from sweepyard.controller.specmodel import (
     Exponents,
     Group,
     Metric,
+    OneOfMetrics,
     Part,
     Repeat,
     Retry,
@@ -42,7 +43,6 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 
 _IGNORED = ("apiVersion", "kind")
 _UNSUPPORTED = {
-    "metrics": "several metrics are not supported: give the one to optimise as metric",
     "scheduler": "external schedulers are not supported: choose one of the methods of a sweep file",
     "job": "launching jobs is not supported: start agents where they shall run",
     "controller": "only type: cloud, the service itself, is supported: leave controller out",
@@ -88,7 +88,8 @@ class Reader:
         parts = {
             key: self._part(model, _long(key, given[key]), (key,)) for key, model in _PARTS.items() if key in given
         }
-        rules = {key: self._rules(given[key], (key,)) for key in ("early_terminate",) if key in given}
+        lists = {"early_terminate": self._rules, "metrics": self._metrics}
+        rules = {key: read(given[key], (key,)) for key, read in lists.items() if key in given}
         parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
         self._check_together(given, parameters)
         self._check_command(given, parameters, self._seed_key(parts.get("repeat"), parameters))
@@ -108,6 +109,16 @@ class Reader:
             del data["budget"]
         if runs is not None and data.setdefault("run_cap", runs) != runs:
             self._wrong(("budget", "runs"), f"run_cap says the same, and says {data['run_cap']}: keep one of them")
+
+    def _metrics(self, raw: Any, path: NodePath) -> list[dict[str, Any]]:
+        if not isinstance(raw, list) or len(raw) < 2:
+            self._wrong(path, "needs a list of two metrics or more, each with name and goal; one alone is metric")
+            return []
+        parts = [self._part(OneOfMetrics, each, (*path, i)) for i, each in enumerate(raw)]
+        names = [part.name for part in parts if part]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._wrong(path, f"{name} is in it {names.count(name)} times: once is enough")
+        return [part.plain() for part in parts if part]
 
     def _rules(self, raw: Any, path: NodePath) -> Any:
         """One rule of early termination, or a list of them."""
@@ -261,11 +272,13 @@ class Reader:
     def _check_together(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
         """What W&B notices only when the first run is requested."""
         method, advice = given.get("method"), "add metric with name and goal"
+        if "metrics" in given:
+            self._check_metrics(given)
         leaves = [item for item in _leaves(parameters, ("parameters",)) if "expression" not in item[1]]
         learns = method in ("bayes", "tpe", "cmaes")
-        if learns and "metric" not in given:
+        if learns and not given.keys() & {"metric", "metrics"}:
             self._wrong(("method",), f"{method} needs a metric to learn from: {advice}")
-        if "early_terminate" in given and "metric" not in given:
+        if "early_terminate" in given and not given.keys() & {"metric", "metrics"}:
             self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
         if learns and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
             self._wrong(("parameters",), f"{method} needs at least one parameter that is not constant", key=True)
@@ -275,6 +288,15 @@ class Reader:
             for path, leaf in leaves:
                 if leaf["distribution"] not in GRID_KINDS:
                     self._wrong(path, _GRID_REFUSAL.format(leaf["distribution"]), key=True)
+
+    def _check_metrics(self, given: dict[str, Any]) -> None:
+        refusals = {
+            "metric": "stands beside metrics: keep one of them",
+            "early_terminate": "judges by one metric, and metrics has several: give metric, or leave it out",
+            "repeat": "sums up one metric, and metrics has several: give metric, or leave it out",
+        }
+        for key in refusals.keys() & given.keys():
+            self._wrong((key,), refusals[key], key=True)
 
     def _seed_key(self, repeat: Part | None, parameters: dict[str, Any]) -> list[str]:
         """Where a run finds its seed, if it has one."""

@@ -7,6 +7,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from sweepyard.controller import findings
 from sweepyard.controller.hindsight import look_back
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.metricname import troubles
@@ -71,6 +72,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
         **_short(store, sweep, base_url, counts),
         config=sweep.spec,
         size=_size(sweep),
+        front=findings.front(store, sweep) if len(sweep.objectives) > 1 else None,
         progress=_progress(store, sweep, counts, now),
         agents=_agents(store, sweep, running),
         running=[of(RunView, run) for run in running],
@@ -157,6 +159,7 @@ def _short(store: Store, sweep: Sweep, base_url: str, counts: dict[RunState, int
         "reason": sweep.reason,
         "method": sweep.spec["method"],
         "metric": _metric(sweep),
+        "metrics": _metrics(sweep),
         "run_cap": sweep.run_cap,
         "version": sweep.version,
         "seed": sweep.seed,
@@ -189,6 +192,10 @@ def _best(store: Store, sweep: Sweep) -> tuple[Run | None, PointView | None]:
 def _metric(sweep: Sweep) -> MetricView | None:
     metric = sweep.spec.get("metric")
     return MetricView(**{key: metric.get(key) for key in MetricView.model_fields}) if metric else None
+
+
+def _metrics(sweep: Sweep) -> list[MetricView]:
+    return [MetricView(name=metric["name"], goal=metric["goal"]) for metric in sweep.spec.get("metrics", ())]
 
 
 def _size(sweep: Sweep) -> int | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.search.auto import AutoSearcher
+from sweepyard.search.foreign import Foreign
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.initial import InitialFirst
 from sweepyard.search.inside import locate
@@ -59,6 +62,9 @@ def _auto(space: Space, objective: Objective | None, seed: int) -> Searcher:
     return AutoSearcher(make, scored=objective is not None)
 
 
+GROUP = "sweepyard.searchers"
+"""The group of entry points under which other distributions offer searchers; each is a `Method.make`."""
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "grid": Method(make=lambda space, _objective, seed: GridSearcher(space, seed)),
@@ -70,6 +76,16 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "auto": Method(make=_auto, costly=True),
     }
 )
+
+
+def installed() -> Mapping[str, EntryPoint]:
+    """Searchers of other distributions by name; none has the name of one of ours."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in METHODS}
+
+
+def is_costly(method: str) -> bool:
+    """Whether a suggestion needs a process of its own: that of somebody else's searcher always does."""
+    return method not in METHODS or METHODS[method].costly
 
 
 def points_of(spec: Mapping[str, Any]) -> int | None:
@@ -86,11 +102,18 @@ def searcher_of(
 ) -> Searcher:
     """The searcher of a sweep file in normal form, its initial points first; by another `method` if one is named.
 
+    A method that learns from one metric learns from several by weighing them.
+
     Raises:
         SpecError: as `make_searcher`, or an initial point is not in the space.
     """
-    space = Space.of(spec)
-    searcher = make_searcher(method or spec["method"], space, objective, seed)
+    space, method, objectives = Space.of(spec), method or spec["method"], Objective.all_of(spec)
+    if len(objectives) > 1 and is_costly(method):
+        from sweepyard.search.scalarised import Scalarised  # imports scipy
+
+        searcher: Searcher = Scalarised(partial(make_searcher, method, space, seed=seed), objectives, seed)
+    else:
+        searcher = make_searcher(method, space, objective, seed)
     points = [locate(space, given) for given in spec.get("initial_points", ())]
     return InitialFirst(searcher, space, points) if points else searcher
 
@@ -101,7 +124,10 @@ def make_searcher(method: str, space: Space, objective: Objective | None, seed: 
     Raises:
         SpecError: no such method, or it cannot search this space or without an objective.
     """
-    if method not in METHODS:
-        message = f"there is no method '{method}'. Choose one of: {', '.join(METHODS)}"
+    if method in METHODS:
+        return METHODS[method].make(space, objective, seed)
+    others = installed()
+    if method not in others:
+        message = f"there is no method '{method}'. Choose one of: {', '.join([*METHODS, *others])}"
         raise SpecError([Problem(path="method", message=message)])
-    return METHODS[method].make(space, objective, seed)
+    return Foreign(others[method].load()(space, objective, seed), space, method)

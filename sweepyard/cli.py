@@ -15,6 +15,7 @@ from sweepyard.agent_cli import agent
 from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, UserError
 from sweepyard.explain_cli import explain
+from sweepyard.findings_cli import best, importance
 from sweepyard.lint_cli import lint
 from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
@@ -41,6 +42,8 @@ app.command("enqueue")(enqueue)
 app.command("explain")(explain)
 app.command("stop")(stop)
 app.command("retry")(retry)
+app.command("best")(best)
+app.command("importance")(importance)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]
@@ -206,24 +209,6 @@ def runs(
     console.print(terminal.runs_table(page.items, found) if page.items else "No runs.")
     if page.total > len(page.items):
         console.print(f"{len(page.items)} of {page.total} runs; --limit shows more.")
-
-
-@app.command()
-def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
-    """Show the best run of a sweep and its parameters."""
-    from sweepyard import terminal
-    from sweepyard.watch import find_sweep, make_console
-
-    with open_client(dir) as client:
-        found = find_sweep(client, sweep_id)
-    if found.metric is None:
-        raise UserError(f"Sweep {found.id} has no metric, so none of its runs is the best.")
-    if as_json:
-        _print_json(found.best_point or found.best)
-    elif found.best is None:
-        make_console().print(f"No run of sweep {found.id} has a value of {found.metric.name} yet.")
-    else:
-        make_console().print(terminal.best(found.best, found.metric, found.best_point))
 
 
 def main() -> None:

@@ -26,10 +26,13 @@ from sweepyard.views import (
     Connection,
     EventView,
     Explanation,
+    Front,
     Health,
     HistoryPage,
+    Importances,
     NewSweep,
     ProblemView,
+    Recommendation,
     RunDetail,
     RunPage,
     RunView,
@@ -152,6 +155,19 @@ class Client:
         """Why a run was stopped early, or was not. Without `sweep_id`, `ref` is the run's id."""
         place = "" if sweep_id is None else f"/sweeps/{_safe(sweep_id)}"
         return self._ask(Explanation, "GET", f"{place}/runs/{_safe(ref)}/explanation")
+
+    def front(self, sweep_id: str) -> Front:
+        """What a sweep with several metrics lets its user choose between."""
+        return self._ask(Front, "GET", f"/sweeps/{_safe(sweep_id)}/front")
+
+    def recommendation(self, sweep_id: str) -> Recommendation:
+        """The run to use by the model's mean, beside the best one observed."""
+        return self._ask(Recommendation, "GET", f"/sweeps/{_safe(sweep_id)}/recommendation")
+
+    def importance(self, sweep_id: str, metric: str | None = None) -> Importances:
+        """Which parameters matter for a metric, the sweep's first one if none is named."""
+        query = {} if metric is None else {"metric": metric}
+        return self._ask(Importances, "GET", f"/sweeps/{_safe(sweep_id)}/importance", query)
 
     def history(
         self,

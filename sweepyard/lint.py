@@ -16,7 +16,7 @@ from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
 from sweepyard.search.outline import Line, outline
 from sweepyard.search.points import tally
-from sweepyard.search.registry import METHODS, points_of, searcher_of
+from sweepyard.search.registry import is_costly, points_of, searcher_of
 from sweepyard.search.space import Space
 from sweepyard.sweepfile import SweepFile
 
@@ -43,7 +43,7 @@ class Outline:
         Where a method learns from results, the sample is of random search.
         """
         seed = seed if seed is not None else spec.seed or 0
-        method = "random" if METHODS[spec.method].costly else spec.method
+        method = "random" if is_costly(spec.method) else spec.method
         searcher = searcher_of(spec.data, spec.objective, seed, method)
         return cls(
             spec=spec,
@@ -80,7 +80,7 @@ class Outline:
         parts += [f"note: {note}" for note in self.spec.notes]
         parts += [f"unlike W&B: {difference}" for difference in self.differences]
         if self.sample:
-            random = " of random search" if METHODS[self.spec.method].costly else ""
+            random = " of random search" if is_costly(self.spec.method) else ""
             parts.append(f"first points{random} with seed {self.seed}:")
             parts += [f"  {dumps(params)}" for params in self.sample]
         return "\n".join(parts)

@@ -16,7 +16,17 @@ from rich.text import Text
 
 from sweepyard.plain import finite
 from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
-from sweepyard.views import AgentView, EventView, MetricView, PointView, RunDetail, RunView, SweepDetail, SweepView
+from sweepyard.views import (
+    AgentView,
+    EventView,
+    Front,
+    MetricView,
+    PointView,
+    RunDetail,
+    RunView,
+    SweepDetail,
+    SweepView,
+)
 
 STYLES = {
     "running": "blue",
@@ -88,6 +98,8 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
     parts: list[RenderableType] = [Text(), header(sweep), Text(counts(sweep)), *warnings(sweep)]
     if sweep.best and sweep.metric:
         parts += [Text(), best(sweep.best, sweep.metric, sweep.best_point)]
+    if sweep.front:
+        parts += [Text(), front(sweep, sweep.front)]
     if len(top) > 1:
         parts += [Text(), Text(f"top {len(top)} runs", style="bold"), runs_table(top, sweep, why=False)]
     parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
@@ -99,7 +111,8 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
 
 def header(sweep: SweepView) -> Text:
     """`digits  k3j9x2ab  running  bayes, maximize val_accuracy`."""
-    goal = f", {sweep.metric.goal} {sweep.metric.name}" if sweep.metric else ""
+    metrics = [sweep.metric] if sweep.metric else sweep.metrics
+    goal = "".join(f", {metric.goal} {metric.name}" for metric in metrics)
     line = Text.assemble((sweep.name or "sweep", "bold"), "  ", sweep.id, "  ", state_text(sweep.state), "  ")
     line.append(f"{sweep.method}{goal}")
     if sweep.reason and sweep.state is not SweepState.running:
@@ -118,7 +131,7 @@ def progress(sweep: SweepDetail) -> RenderableType:
         total=max(now.total, 1), completed=now.ended, width=40, complete_style="blue", finished_style="bold blue"
     )
     left = "" if now.eta_s is None or now.ended >= now.total else f", about {duration(now.eta_s)} left"
-    grid.add_row(bar, _cut(f"{now.ended} of {_many(now.total, 'run')}{left}"))
+    grid.add_row(bar, cut(f"{now.ended} of {_many(now.total, 'run')}{left}"))
     return grid
 
 
@@ -137,6 +150,14 @@ def best(run: RunView, metric: MetricView, point: PointView | None = None) -> Re
     if point is None:
         title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
+
+
+def front(sweep: SweepDetail, found: Front) -> RenderableType:
+    """The runs that no other one beats in all of several metrics."""
+    if not found.runs:
+        return Text("No run has a value of every metric yet.")
+    title = Text(f"Pareto front: {len(found.runs)} of {_many(found.of, 'run')}", style="bold")
+    return Group(title, runs_table(found.runs, sweep, why=False))
 
 
 def _reading(run: RunView, point: PointView | None) -> str:
@@ -174,25 +195,22 @@ def agents_table(sweep: SweepDetail) -> RenderableType:
 
 def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
     """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
-    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
-    named = "run_name" in sweep.config
-    columns = (
-        "run",
-        *(["name"] if named else []),
-        "state",
-        metric,
-        "steps",
-        "parameters",
-        *(["why"] if why else []),
+    metrics, fixed, named = [metric.name for metric in sweep.metrics], constants(sweep), "run_name" in sweep.config
+    measures = metrics or [sweep.metric.name if sweep.metric else "", "steps"]
+    table = _table(
+        "run", *(["name"] if named else []), "state", *measures, "parameters", *(["why"] if why else [])
     )
-    table = _table(*columns)
     for run in runs:
-        cells: list[str | Text] = [str(run.number), *([one_line(run.name)] if named else [])]
-        cells += [state_text(run.state), number(run.objective), str(run.steps)]
-        cells.append(_cut(short(run.params, fixed)))
+        cells: list[str | Text] = [
+            str(run.number),
+            *([one_line(run.name)] if named else []),
+            state_text(run.state),
+        ]
+        cells += [number(run.summary.get(name)) for name in metrics] or [number(run.objective), str(run.steps)]
+        cells.append(cut(short(run.params, fixed)))
         if why:
             outside = "outside the space; " if run.outside else ""
-            cells.append(_cut(outside + (run.state_reason or run.reason)))
+            cells.append(cut(outside + (run.state_reason or run.reason)))
         _add(table, *cells)
     return table
 
@@ -207,11 +225,15 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     for name, value in flat(run.params):
         _add(grid, f"  {name}", number(value))
     reached = (
-        f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}" if sweep.metric else ""
+        f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}"
+        if sweep.metric
+        else ", ".join(f"{metric.name} {number(run.summary.get(metric.name))}" for metric in sweep.metrics)
     )
     parts: list[RenderableType] = [title, Text(f"proposed: {run.reason}")]
     if run.outside:
         parts.append(Text("outside: it is no point of the sweep's space as that is now"))
+    if run.detail:
+        parts.append(Text(f"  {short(run.detail)}", style="dim"))
     parts += [grid, Text(reached, style="bold")]
     for event in run.story:
         parts.append(Text(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
@@ -258,7 +280,7 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
 
 
 def best_line(sweep: SweepDetail) -> str | None:
-    """`best so far: val_accuracy 0.9767, run 12 (...)`; None without one."""
+    """`best so far: val_accuracy 0.9767, run 12 (...)`; of several metrics the front; None without one."""
     reached = best_reached(sweep)
     if sweep.best is None or reached is None:
         return None
@@ -268,6 +290,10 @@ def best_line(sweep: SweepDetail) -> str | None:
 
 def best_reached(sweep: SweepDetail) -> str | None:
     """`best so far: val_accuracy 0.9767, run 12`; None without one."""
+    if sweep.front is not None:
+        return (
+            f"Pareto front: {len(sweep.front.runs)} of {_many(sweep.front.of, 'run')} (sweepyard best {sweep.id})"
+        )
     if sweep.best is None or sweep.metric is None:
         return None
     reading, whose = _reading(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)
@@ -379,7 +405,7 @@ def _agent_rows(
     for run in present:
         value = number(run.summary.get(metric)) if metric else "-"
         ordered = Text(f"{run.number} ({run.order})", style="yellow") if run.order else str(run.number)
-        yield [who, ordered, str(run.steps), value, _cut(short(run.params, fixed))]
+        yield [who, ordered, str(run.steps), value, cut(short(run.params, fixed))]
 
 
 def _reached(run: RunView | None) -> str:
@@ -392,7 +418,7 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _cut(text: str) -> Text:
+def cut(text: str) -> Text:
     """A cell that gives way where the line is too short."""
     return Text(one_line(text), overflow="ellipsis", no_wrap=True)
 

@@ -62,6 +62,46 @@ class PointView(View):
     runs: list[int] = Field(description="The numbers of its runs.")
 
 
+class FrontRun(RunView):
+    """A run of the Pareto front."""
+
+    values: list[float] = Field(description="Where it ended in each of the sweep's metrics, in their order.")
+
+
+class Front(View):
+    """The runs that no other one beats in all metrics, by the first metric from its best value on."""
+
+    metrics: list[MetricView]
+    runs: list[FrontRun]
+    of: int = Field(description="How many runs have a value of every metric.")
+
+
+class Recommendation(View):
+    """The run to use, and the best one observed: another where the metric is noisy and that one was lucky."""
+
+    recommended: RunView | None
+    mean: float | None = Field(description="What the model believes its objective to be.")
+    std: float | None = Field(description="How unsure it is of that.")
+    reason: str
+    best: RunView | None = Field(description="The run with the best objective, as logged.")
+
+
+class ParameterImportance(View):
+    name: str
+    share: float = Field(description="Of all that the parameters explain, 0 to 1.")
+    chance: float = Field(description="How often as many runs drawn by chance would differ as much.")
+    runs: int = Field(description="How many runs have this parameter.")
+
+
+class Importances(View):
+    """What each parameter contributes to how good runs are, the most important first."""
+
+    metric: MetricView
+    runs: int = Field(description="How many runs have a value.")
+    verdict: str = Field(description="How sure this is, in a sentence.")
+    parameters: list[ParameterImportance]
+
+
 class AttemptView(View):
     """One execution of a run by one agent."""
 
@@ -194,6 +234,7 @@ class SweepView(View):
     reason: str = Field(description="Why it is in this state.")
     method: str
     metric: MetricView | None
+    metrics: list[MetricView] = Field([], description="Its metrics if there are several; metric is null then.")
     run_cap: int | None
     version: int = Field(description="How often the sweep's spec was edited, plus one.")
     seed: int
@@ -238,6 +279,7 @@ class SweepDetail(SweepView):
 
     config: dict[str, Any] = Field(description="The checked sweep file in normal form.")
     size: int | None = Field(description="How many points its space has; null if they cannot be counted.")
+    front: Front | None = Field(None, description="What to choose between if there are several metrics.")
     progress: Progress
     agents: list[AgentView]
     running: list[RunView] = Field(description="The runs that are executed now, the first 100.")

@@ -5,12 +5,12 @@ Times are seconds since 1970-01-01 UTC (`_at`). Text that explains (`reason`) is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sweepyard.plain import Params
+from sweepyard.plain import Params, finite
 
 Goal: TypeAlias = Literal["minimize", "maximize"]
 Summary: TypeAlias = Literal["last", "min", "max", "best", "mean"]
@@ -85,6 +85,13 @@ class Objective:
         metric = spec.get("metric")
         return cls(name=metric["name"], goal=metric["goal"], summary=metric.get("summary")) if metric else None
 
+    @classmethod
+    def all_of(cls, spec: Mapping[str, Any]) -> tuple[Objective, ...]:
+        """Those of a sweep file in normal form: its `metrics`, or its `metric` alone."""
+        several = tuple(cls(name=metric["name"], goal=metric["goal"]) for metric in spec.get("metrics", ()))
+        one = cls.of(spec)
+        return (one,) if one else several
+
     def better(self, a: float, b: float) -> bool:
         """Whether `a` beats `b`."""
         return a > b if self.goal == "maximize" else a < b
@@ -127,6 +134,11 @@ class Sweep:
     def objective(self) -> Objective | None:
         """The sweep's metric, None if it has none."""
         return Objective.of(self.spec)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The sweep's metric, or its several metrics; a sweep of several has no `objective`."""
+        return Objective.all_of(self.spec)
 
     @property
     def run_cap(self) -> int | None:
@@ -208,6 +220,16 @@ class Run:
     created_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
+
+
+def values_of(run: Run, objectives: Sequence[Objective]) -> tuple[float | None, ...]:
+    """Where a run has ended: the last value of each of several metrics, None for one without a finite value.
+
+    Not the best of each: these may come from different steps, and no such result was ever there.
+    """
+    if run.state not in RUN_SCORED:
+        return (None,) * len(objectives)
+    return tuple(finite(run.summary.get(objective.name)) for objective in objectives)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

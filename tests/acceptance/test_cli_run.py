@@ -32,7 +32,7 @@ def test_a_sweep_runs_to_its_result_and_leaves_nothing_behind(place: Place) -> N
     assert f"look again: sweepyard status {sweep_id}\n" in done.stdout
     assert "\x1b" not in done.stdout
     assert states(place, sweep_id) == {"finished": 5}
-    best = place.json("best", sweep_id)
+    best = place.json("best", sweep_id)["best"]
     runs = place.json("runs", sweep_id, "--sort", "objective", "--limit", 1)
     assert [best] == runs
     assert f"run {best['number']} (finished after 3 steps)" in done.stdout

@@ -26,6 +26,11 @@ def parameter(text: str, method: str = "random") -> str:
     return f"method: {method}\nparameters:\n  p: {text}\nmetric: {{name: loss}}\n"
 
 
+def several(metrics: str) -> str:
+    """A good file but for its `metrics`, on line 3, and what follows on line 4."""
+    return f"method: random\nparameters: {{a: {{values: [1, 2]}}}}\nmetrics: {metrics}\n"
+
+
 def named(distribution: str, keys: str) -> str:
     """A file whose only parameter `p`, on line 3, names its distribution."""
     return parameter(f"{{distribution: {distribution}, {keys}}}")
@@ -278,7 +283,22 @@ BAD: dict[str, tuple[str, int, str]] = {
         "target: 'best' is not a number",
     ),
     "impute": (top("").replace("goal: minimize", "impute: mean"), 2, "(allowed: best, worst, latest)"),
-    "several metrics": (top("metrics: [{name: a}, {name: b}]"), 5, "several metrics are not supported"),
+    "metric and metrics": (top("metrics: [{name: a}, {name: b}]"), 2, "metric: stands beside metrics: keep one"),
+    "one of metrics": (several("[{name: a}]"), 3, "metrics: needs a list of two metrics or more"),
+    "metrics in a mapping": (several("{a: minimize}"), 3, "metrics: needs a list of two metrics or more"),
+    "a metric twice": (several("[{name: a}, {name: b}, {name: a}]"), 3, "metrics: a is in it 2 times"),
+    "a metric of several without a goal": (
+        several("[{name: a}, {name: b, goal: up}]"),
+        3,
+        "metrics[1].goal: 'up'",
+    ),
+    "a target of several": (several("[{name: a, target: 1}, {name: b}]"), 3, "metrics[0].target: unknown key"),
+    "metrics and early termination": (
+        several("[{name: a}, {name: b}]\nearly_terminate: {type: hyperband, min_iter: 3}"),
+        4,
+        "early_terminate: judges by one metric",
+    ),
+    "metrics and repeat": (several("[{name: a}, {name: b}]\nrepeat: 3"), 4, "repeat: sums up one metric"),
     "summary": (top("").replace("goal: minimize", "summary: avg"), 2, "(allowed: last, min, max, best, mean)"),
     # repeats, budgets, retries
     "repeat a word": (top("repeat: often"), 5, "repeat.times: 'often' is not a number"),
