@@ -67,7 +67,7 @@ class Reconciler:
         self._ledgers.clear()
         self._agents.save_again()
         self.position = self._store.cursor(CURSOR)
-        for sweep in self._store.sweeps(set(SweepState) - SWEEP_ENDED):
+        for sweep in self._store.unsettled_sweeps():
             self.ledger(sweep.id)
 
     def ledger(self, sweep_id: str) -> Ledger | None:

@@ -93,6 +93,10 @@ class Store(Protocol):
         """Newest first."""
         ...
 
+    def unsettled_sweeps(self) -> list[Sweep]:
+        """Those that have not ended, and those that have but with attempts that are still open. Newest first."""
+        ...
+
     def versions(self, sweep_id: str) -> list[SpecVersion]:
         """Oldest first."""
         ...

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, case, func, nulls_last, select, update
+from sqlalchemy import ColumnElement, Select, case, exists, func, nulls_last, or_, select, update
 
 from sweepyard.errors import Fenced
 from sweepyard.tracking.database import Database, connect
@@ -17,6 +17,7 @@ from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
     RUN_SCORED,
+    SWEEP_ENDED,
     Agent,
     Attempt,
     Decision,
@@ -131,6 +132,12 @@ class SqlStore:
     def sweeps(self, states: Iterable[SweepState] | None = None) -> list[Sweep]:
         chosen = SWEEPS if states is None else SWEEPS.where(sweeps.c.state.in_(list(states)))
         return self._all(Sweep, chosen.order_by(sweeps.c.key.desc()))
+
+    def unsettled_sweeps(self) -> list[Sweep]:
+        going_on = sweeps.c.state.not_in(list(SWEEP_ENDED))
+        open_here = (runs.c.sweep_id == sweeps.c.id, attempts.c.state.in_(list(ATTEMPT_OPEN)))
+        with_open = exists().where(attempts.c.run_key == runs.c.key, *open_here)
+        return self._all(Sweep, SWEEPS.where(or_(going_on, with_open)).order_by(sweeps.c.key.desc()))
 
     def run(self, sweep_id: str, ref: str | int) -> Run | None:
         named = runs.c.number == ref if isinstance(ref, int) else runs.c.id == ref

@@ -568,6 +568,15 @@ class StoreConformance:
         assert [sweep.id for sweep in chosen] == ["sweep003", "sweep001"]
         assert store.sweeps([]) == []
 
+    def test_sweeps_on_which_something_is_still_open(self, store: Store, begin: Begin, run: Run) -> None:
+        with begin() as t:
+            for id, state in (("sweep002", SweepState.cancelled), ("sweep003", SweepState.cancelled)):
+                t.add_sweep(a_sweep(id, state=state))
+                other = t.add_run(a_run(1, sweep_id=id, state=RunState.running))
+                open_or_not = AttemptState.running if id == "sweep002" else AttemptState.ended
+                t.add_attempt(Attempt(run_key=other.key, n=1, state=open_or_not))
+        assert [sweep.id for sweep in store.unsettled_sweeps()] == ["sweep002", "sweep001"]
+
     def test_a_run_by_id_or_number(self, store: Store, begin: Begin, run: Run) -> None:
         with begin() as t:
             t.add_sweep(a_sweep("sweep002"))
