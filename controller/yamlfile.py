@@ -93,7 +93,12 @@ def load(text: str, *, name: str = "sweep.yaml") -> Document:
     try:
         if len(text.encode()) > MAX_BYTES:
             raise SpecError([_too_long()], source=name)
-        return _Composer(yaml.parse(text, Loader=_LOADER)).document()
+        try:
+            return _Composer(yaml.parse(text, Loader=_LOADER)).document()
+        except yaml.MarkedYAMLError:
+            if (joined := _PAIR.sub(_joined, text)) == text:
+                raise
+            return _Composer(yaml.parse(joined, Loader=_LOADER)).document()
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         problem = Problem(path="", message="not valid text (a lone surrogate)", line=line)
@@ -240,6 +245,8 @@ class _Composer(_Caps):
 # libyaml reads the biggest file that we accept in a few milliseconds; pure Python needs half a second.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LONGEST_NUMBER = 100
+# JSON writes a character beyond the first 65,536 as an escaped pair, which YAML refuses.
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
@@ -269,6 +276,11 @@ _SYNTAX_HINTS = {
     "invalid Unicode character escape code": "write the character itself instead of half of a \\ud83d\\ude00 pair",
     "found character that cannot start any token": "this character needs quotes around the text",
 }
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return pair[1] + chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00)
 
 
 def _scalar(event: Any, path: NodePath, place: Place) -> Any:

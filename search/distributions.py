@@ -300,11 +300,40 @@ class Quantised:
     def value(self, index: int) -> float:
         return self._multiple(self._nearest(self.base.low) + index)
 
+    @property
+    def steps(self) -> Steps | None:
+        """What a grid takes of it; None if it has no list of them."""
+        bounds = self.base
+        return Steps(bounds.low, bounds.high, self.q, self.whole) if isinstance(bounds, Uniform) else None
+
     def _nearest(self, number: float) -> int:
         return round(number / self.q)
 
     def _multiple(self, count: int) -> float:
         return as_written(min(max(count * self.q, self.base.low), self.base.high), self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """`low`, `low` + `q`, ... up to `high`, which is one of them if the steps meet it.
+
+    W&B leaves `high` out even then, and starts at `low` although its random search rounds to multiples of `q`.
+    """
+
+    low: float
+    high: float
+    q: float
+    whole: bool
+
+    def size(self) -> int:
+        return math.floor((self.high - self.low) / self.q + 1e-9) + 1
+
+    def value(self, index: int) -> float:
+        return as_written(min(self.low + index * self.q, self.high), self.whole)
+
+    def near(self, number: float) -> float:
+        """The step that is nearest to `number`."""
+        return self.value(min(max(round((number - self.low) / self.q), 0), self.size() - 1))
 
 
 def as_written(number: float, whole: bool) -> float:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.plain import Params
-from sweepyard.search.distributions import Axis, Quantised, Uniform, as_written
+from sweepyard.search.distributions import Axis, Quantised
 from sweepyard.search.permutation import Permutation
 from sweepyard.search.points import Visited, combination, count, tally
 from sweepyard.search.port import Observation, Suggestion
@@ -74,25 +73,6 @@ class GridSearcher:
         return combination(self._space, self.axes, self._shuffled(index) if self._shuffled else index)
 
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """`low`, `low` + `q`, ... up to `high`, which is one of them if the steps meet it.
-
-    W&B leaves `high` out even then, and starts at `low` although its random search rounds to multiples of `q`.
-    """
-
-    low: float
-    high: float
-    q: float
-    whole: bool
-
-    def size(self) -> int:
-        return math.floor((self.high - self.low) / self.q + 1e-9) + 1
-
-    def value(self, index: int) -> float:
-        return as_written(min(self.low + index * self.q, self.high), self.whole)
-
-
 def _axes(space: Space) -> list[Axis]:
     axes = [(parameter, _axis(parameter)) for parameter in space.parameters]
     problems = [
@@ -113,7 +93,4 @@ def _axis(parameter: Parameter) -> Axis | None:
     distribution = parameter.distribution
     if parameter.kind in ("constant", "categorical", "zipped", "int_uniform"):
         return distribution
-    if isinstance(distribution, Quantised) and isinstance(distribution.base, Uniform):
-        base = distribution.base
-        return _Steps(base.low, base.high, distribution.q, distribution.whole)
-    return None
+    return distribution.steps if isinstance(distribution, Quantised) else None

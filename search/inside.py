@@ -91,14 +91,15 @@ def _fitted(distribution: Distribution, value: Any) -> Any:
     u = distribution.cdf(value)
     if distribution.size() is None and not isinstance(distribution, Quantised) and 0 < u < 1:
         return float(value)
-    found = distribution.ppf(u)
-    if finite(found) is None or finite(value) is None:
-        same = canonical(found) == canonical(value)
-    else:
-        same = math.isclose(found, value, rel_tol=_CLOSE, abs_tol=_CLOSE**2)
-    if not same:
-        raise ValueError
-    return found
+    steps = distribution.steps if isinstance(distribution, Quantised) else None
+    for found in [distribution.ppf(u), *([steps.near(value)] if steps else [])]:
+        if finite(found) is None or finite(value) is None:
+            same = canonical(found) == canonical(value)
+        else:
+            same = math.isclose(found, value, rel_tol=_CLOSE, abs_tol=_CLOSE**2)
+        if same:
+            return found
+    raise ValueError
 
 
 def _unruly(space: Space, values: list[Any], named: set[str]) -> Iterator[Problem]:

@@ -47,6 +47,21 @@ PLAIN = {
 }
 
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10) | st.just(TEXT)
+PARAMS = st.dictionaries(
+    TEXTS,
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | TEXTS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+
+
 def a_sweep(id: str = "sweep001", *, goal: str = "minimize", **changes: Any) -> Sweep:
     spec = {"metric": {"name": "loss", "goal": goal}}
     return replace(Sweep(id=id, entity="me", project="digits", name="first", spec=spec, seed=7), **changes)
@@ -282,6 +297,19 @@ class StoreConformance:
             t.save_run(lived)
         assert store.run("sweep001", 2) == lived
         assert store.run("sweep001", 1) == run
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(params=PARAMS, name=TEXTS)
+    def test_any_run_round_trip(
+        self, store: Store, begin: Begin, run: Run, params: dict[str, Any], name: str
+    ) -> None:
+        number = sum(store.count_runs(run.sweep_id).values()) + 1
+        new = a_run(number, params=params, name=name, reason=name, repeat_of=1)
+        with begin() as t:
+            stored = t.add_run(new)
+        found = store.run(run.sweep_id, number)
+        assert found == stored == replace(new, key=stored.key)
+        assert repr(found.params) == repr(params)
 
     def test_what_was_proposed_never_changes(self, store: Store, begin: Begin, run: Run) -> None:
         with begin() as t:

@@ -1,17 +1,20 @@
-"""Sweep files in every style of W&B's users, in tests/corpus: each can be read, linted, and its command run."""
+"""Sweep files in every style of W&B's users, in tests/corpus: each is read, linted, and run for a few steps."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from sweepyard.agent import rundir
 from sweepyard.agent.command import DEFAULT, MACRO, Command
+from sweepyard.agent.rundir import RunInfo
 from sweepyard.cli import app
 from sweepyard.controller.macros import MACROS
 from sweepyard.controller.spec import read_spec
@@ -22,7 +25,16 @@ from sweepyard.lint import Outline
 from sweepyard.search.registry import METHODS
 
 FILES = sorted(Path(__file__).parents[1].joinpath("corpus").iterdir())
-TRAIN = "import json, sys\nprint(json.dumps(sys.argv[1:]))\n"
+TRAIN = """
+import json, os, sys
+import sweepyard
+
+sweepyard.init()
+for step in range(3):
+    sweepyard.log({os.environ["METRIC"]: 1 / (1 + step)})
+print(json.dumps([sys.argv[1:], dict(sweepyard.config)]))
+sweepyard.finish()
+"""
 
 
 def test_there_are_enough_of_them() -> None:
@@ -41,15 +53,26 @@ def test_it_lints(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_its_command_runs(file: Path, tmp_path: Path) -> None:
+def test_it_runs_a_few_steps(file: Path, tmp_path: Path) -> None:
+    """Its command starts a program, which finds its parameters and logs the metric."""
     spec = read_spec(file.read_text())
+    metric = spec.objective.name if spec.objective else "loss"
+    [params] = Outline.of(spec, samples=1).sample
+    run_dir = tmp_path / "run"
+    rundir.prepare(run_dir, params)
     (tmp_path / "train.py").write_text(TRAIN)
+    info = RunInfo(sweep_id="abcdefgh", id="r1", number=1, attempt=1, dir=run_dir)
     command = Command(template=spec.data.get("command") or DEFAULT, program="train.py")
-    for params in Outline.of(spec, samples=2).sample:
-        argv = command.expand(params, json_file=tmp_path / "config.json", environ=os.environ)
-        said = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-        arguments = " ".join(json.loads(said))
-        assert all(name in arguments for name in params) or "config.json" in arguments or "=${" in str(command)
+    argv = command.expand(params, json_file=run_dir / rundir.ARGS, environ=os.environ)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = os.environ | info.environment() | {"METRIC": metric, "PATH": path}
+    said = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True).stdout
+    arguments, config = json.loads(said)
+    assert config == params
+    rows = [json.loads(line) for line in (run_dir / rundir.SPOOL).read_text().splitlines()]
+    assert [row["d"] for row in rows if "d" in row] == [{metric: 1.0}, {metric: 0.5}, {metric: 1 / 3}]
+    given = " ".join(arguments)
+    assert all(name in given for name in params) or "args.json" in given or "=${" in str(command)
 
 
 def test_together_they_show_every_key_and_name() -> None:

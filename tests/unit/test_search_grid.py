@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweepyard.controller.spec import read_spec
 from sweepyard.errors import SpecError
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.permutation import Permutation
 from sweepyard.search.port import Observation
+from sweepyard.search.registry import searcher_of
 from sweepyard.search.space import Space
 
 
@@ -128,6 +131,18 @@ def test_another_history_is_answered_as_if_it_were_the_first():
     assert searcher.suggest(ended([{"x": 3}]), [], 1)[0].params == {"x": 1}
 
 
+def test_a_million_million_points_need_no_memory():
+    parameters = {f"p{i:02}": {"values": list(range(10))} for i in range(12)}
+    read_spec({"method": "grid", "run_cap": 1, "parameters": parameters})  # imports count once
+    tracemalloc.start()
+    spec = read_spec({"method": "grid", "run_cap": 1, "parameters": parameters})
+    found = searcher_of(spec.data, None, 0).suggest([], [], 10)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == 10
+    assert peak_bytes < 2**20
+
+
 def test_a_million_million_points_are_never_laid_out():
     searcher = grid(**{f"p{i:02}": {"values": list(range(10))} for i in range(11)}, q={"min": 1, "max": 10})
 
@@ -169,7 +184,7 @@ axis = st.one_of(
     st.sampled_from(["sorted", "listed", "random"]),
     st.randoms(use_true_random=False),
 )
-def test_every_point_once_however_runs_end(axes, order_of_points, dice):
+def test_every_point_once_however_runs_end_or_are_tried_again(axes, order_of_points, dice):
     space = Space.from_spec({f"p{i}": leaf for i, leaf in enumerate(axes)}, order=order_of_points)
     reused = GridSearcher(space)
     order = [suggestion.params for suggestion in GridSearcher(space).suggest([], [], 10**6)]
@@ -186,6 +201,8 @@ def test_every_point_once_however_runs_end(axes, order_of_points, dice):
         while pending and dice.random() < 0.6:
             params = pending.pop(dice.randrange(len(pending)))
             history.append(Observation(number=len(history), params=params, value=None))
+        while history and dice.random() < 0.2:  # a run that ended is tried again
+            pending.append(history.pop(dice.randrange(len(history))).params)
 
     assert [repr(point) for point in proposed] == [repr(point) for point in order]
     assert len(order) == reused.size()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from time import thread_time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_spec_corpus import BAD
 
 from sweepyard.agent import command
 from sweepyard.controller.macros import MACROS
@@ -18,6 +20,8 @@ from sweepyard.controller.specmodel import DISTRIBUTIONS, SweepFile
 from sweepyard.errors import SpecError
 from sweepyard.search import distributions
 from sweepyard.search.space import Space
+
+CORPUS = Path(__file__).parents[1] / "corpus"
 
 SEED_FILE = """\
 # sweep.yaml
@@ -401,6 +405,7 @@ _keys = st.sampled_from(
         "when",
         "expression",
         "x",
+        *("name", "goal", "summary", "target", "times", "objective", "seed", "runs", "hours", "failures", "on"),
     ]
 )
 _trees = st.recursive(
@@ -422,18 +427,20 @@ def test_any_dict_is_read_or_explained(tops: dict[str, Any], parameters: dict[st
 
 
 def test_mutated_files_are_read_or_explained() -> None:
-    """2,000 files, each a good one with a few characters or lines changed."""
+    """2,000 files, each a good or a bad one with a few characters or lines changed."""
+    good = [SEED_FILE, EVERYTHING, RULED, *(path.read_text() for path in sorted(CORPUS.iterdir()))]
+    bad = [text for text, _, _ in BAD.values()]
     dice = random.Random(7)
     outcomes = {True: 0, False: 0}
-    for _ in range(2000):
-        text = _mutated(dice.choice([SEED_FILE, EVERYTHING, RULED]), dice)
+    for i in range(2000):
+        text = _mutated(dice.choice(good if i % 4 else bad), dice)
         outcomes[_read_or_explain(text, lenient=False)] += 1
     assert min(outcomes.values()) > 80
 
 
 def _mutated(text: str, dice: random.Random) -> str:
     for _ in range(dice.randint(1, 3)):
-        at = dice.randrange(len(text))
+        at = dice.randrange(len(text) or 1)
         kind = dice.randrange(5)
         if kind == 0:
             text = text[:at] + dice.choice("{}[]:,-#'\"\t\n &*!|>%@`0e.~\0é\ud800") + text[at:]

@@ -1,7 +1,7 @@
 """W&B's sweep file line by line: each test is named after a table of its schema and a line of that.
 
-2.1 top level, 2.2 metric, 2.3 inference, 2.4 distributions, 2.5 groups, 2.6 macros, 2.7 early termination, 2.8 refusals.
-Other tests go deeper; this one shows that no line was forgotten.
+2.1 top level, 2.2 metric, 2.3 inference, 2.4 distributions, 2.5 groups, 2.6 macros, 2.7 early termination, 2.8
+refusals. Other tests go deeper; this one shows that no line was forgotten.
 """
 
 from __future__ import annotations
