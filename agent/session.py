@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from sweepyard.agent import rundir
-from sweepyard.agent.config import Config, as_mapping
+from sweepyard.agent import configfile, rundir
+from sweepyard.agent.config import Config, as_mapping, merge
 from sweepyard.agent.history import History
 from sweepyard.agent.recorder import Recorder
 from sweepyard.agent.rundir import RunInfo
@@ -122,13 +122,14 @@ def init(
 ) -> Run:
     """Begin the run that a sweep's agent started this process for. A second call returns the same run.
 
-    `config` (a dict or Namespace) gives values under the sweep's. In a sweep the run's project, entity and name
+    `config` (a dict, a Namespace, or the path of a YAML file) gives values under the sweep's, and over those of
+    `config-defaults.yaml` in the current folder. In a sweep the run's project, entity and name
     are the sweep's. Outside of a sweep it is a dry run: everything works, nothing is recorded.
     `allow_val_change`: config keys of your own may change later. The other arguments of `wandb.init` are accepted
     and have no effect.
 
     Raises:
-        UserError: an argument that neither we nor W&B know, or a config that is no dict.
+        UserError: an argument that neither we nor W&B know, or a config that is none of these.
     """
     global _current
     _refuse_unknown(others)
@@ -141,7 +142,9 @@ def init(
     elif project not in (None, info.project) or entity not in (None, info.entity):
         warn(f"init(project, entity) has no effect in a sweep: the run belongs to {info.entity}/{info.project}.")
     step = _finished.step if _finished and _finished.id == info.id and info.attempt else 0
-    _current = Run(info, as_mapping(config), step=step, allow_val_change=allow_val_change)
+    given = configfile.read(config) if isinstance(config, str | os.PathLike) else as_mapping(config)
+    given = merge(configfile.read_defaults(), given)
+    _current = Run(info, given, step=step, allow_val_change=allow_val_change)
     atexit.register(_current._close_at_exit)
     return _current
 

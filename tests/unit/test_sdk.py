@@ -124,6 +124,27 @@ def test_config_and_summary_are_recorded_when_set(run_dir: Path) -> None:
     assert changes == [{"c": {"epochs": 3}}, {"c": {"seed": 7}}, {"s": {"best": "NaN"}}]
 
 
+def test_config_from_files_lies_below_the_sweeps(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run_dir.parent)
+    Path("config-defaults.yaml").write_text(
+        "wandb_version: 1\nlr: {value: 9, desc: rate}\nopt: {eps: 1e-5, beta: 0}\nepochs: 1\nsize: 2\n"
+    )
+    Path("mine.yaml").write_text("epochs: 3\n")
+    sweepyard.init(config="mine.yaml")
+    assert dict(sweepyard.config) == {"lr": 0.01, "opt": {"beta": 0.9, "eps": 1e-5}, "epochs": 3, "size": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: [", "mine.yaml"), ("- 1", "names and values"), (None, "No such")]
+)
+def test_a_config_file_that_is_none(run_dir: Path, text: str | None, words: str) -> None:
+    path = run_dir.parent / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        sweepyard.init(config=path)
+
+
 def test_a_context_manager_finishes_with_the_right_code(run_dir: Path) -> None:
     with sweepyard.init():
         sweepyard.log({"a": 1}, commit=False)
@@ -329,8 +350,10 @@ def test_a_worker_that_the_script_forked_just_ends(run_dir: Path) -> None:
 def test_importing_is_light_and_names_are_complete() -> None:
     code = """
         import sys, sweepyard
+        assert not any(name.startswith("sweepyard.") for name in sys.modules), "names load on first use"
         sweepyard.init(); sweepyard.log({"a": 1})
-        heavy = {"numpy", "pydantic", "redis", "rq", "httpx", "sqlalchemy", "asyncio"} & set(sys.modules)
+        heavy = {"numpy", "scipy", "skopt", "fastapi", "sqlalchemy", "pydantic", "redis", "rq", "httpx", "yaml"}
+        heavy = (heavy | {"asyncio"}) & set(sys.modules)
         assert not heavy, heavy
         for name in sweepyard.__all__:
             if name not in ("config", "summary"):
