@@ -50,14 +50,18 @@ FILES = {
 
 
 @pytest.mark.parametrize(("text", "words"), FILES.values(), ids=FILES)
-@pytest.mark.parametrize("command", ["run", "sweep"])
-def test_a_file_that_is_no_sweep(place: Place, command: str, text: str, words: str) -> None:
+def test_a_file_that_is_no_sweep(place: Place, text: str, words: str) -> None:
     (place.path / "train.py").touch()
     (place.path / "sweep.yaml").write_text(text)
-    message = refused(place, command, "sweep.yaml")
+    message = refused(place, "run", "sweep.yaml")
     assert message.startswith("sweep.yaml: ")
     assert words in message
     assert place.living() == []  # nothing was started for it
+
+
+def test_every_command_refuses_it_alike(place: Place) -> None:
+    (place.path / "sweep.yaml").write_text(GOOD.replace("random", "bayesian"))
+    assert refused(place, "sweep", "sweep.yaml") == refused(place, "run", "sweep.yaml")
 
 
 def test_the_place_in_the_file_is_shown(place: Place) -> None:
