@@ -28,7 +28,7 @@ def front(store: Store, sweep: Sweep) -> Front:
     objectives = sweep.objectives
     if len(objectives) < 2:
         raise Conflict(
-            f"Sweep {sweep.id} has no metrics to choose between: `metrics` in a sweep file names several."
+            f"Sweep {sweep.id} has no several metrics to choose between; its status shows the best run."
         )
     ended = [(run, values_of(run, objectives)) for run in store.runs(sweep.id, states=RUN_SCORED)]
     whole = [(run, values) for run, values in ended if None not in values]

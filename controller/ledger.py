@@ -57,6 +57,7 @@ class Ledger:
     superseded: list[tuple[str, int]] = field(default_factory=list)
     """Attempts that may be in the queue and must not be started any more, by run id and number."""
     _open: dict[str, Run] = field(default_factory=dict)
+    _observations: dict[str, tuple[Run, Observation]] = field(default_factory=dict)
 
     @classmethod
     def new(cls, sweep: Sweep) -> Ledger:
@@ -139,16 +140,22 @@ class Ledger:
         """What a searcher may know: ended runs, or with repeats points, in the order in which they ended."""
         ended = [run for run in self.runs.values() if run.state in RUN_ENDED]
         ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
-        observed = {
-            run.id: Observation(
+        observed = {run.id: self._observed(run) for run in ended}
+        return list(observed.values()) if self.repeat is None else self._points_observed(observed)
+
+    def _observed(self, run: Run) -> Observation:
+        """The same object as long as the run is the same, so that a searcher's process is told of it once."""
+        known = self._observations.get(run.id)
+        if known is None or known[0] is not run:
+            observation = Observation(
                 number=run.number,
                 params=run.params,
                 value=run.objective if run.state in RUN_SCORED else None,
+                failed=run.state in (RunState.failed, RunState.crashed),
                 values=self.values(run),
             )
-            for run in ended
-        }
-        return list(observed.values()) if self.repeat is None else self._points_observed(observed)
+            known = self._observations[run.id] = run, observation
+        return known[1]
 
     def _points_observed(self, observed: Mapping[str, Observation]) -> list[Observation]:
         closed = [point for point in self.points() if not point.is_open]

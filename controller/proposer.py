@@ -73,6 +73,7 @@ class _Worker:
         self._wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
         self._writer = Writer()
+        self._ending = False
         self._thread = threading.Thread(target=self._serve, name="proposals", daemon=True)
         self._thread.start()
 
@@ -84,6 +85,7 @@ class _Worker:
         self._wishes.put(wish)
 
     def end(self) -> None:
+        self._ending = True
         self._wishes.put("end")
         self._end_process()
         self._thread.join(timeout=5)
@@ -91,15 +93,19 @@ class _Worker:
     def _serve(self) -> None:
         while (wish := self._wishes.get()) != "end":
             process = self._running_process()
-            if wish != "warm":
-                self._answer(self._answered(process, wish))
+            if wish != "warm" and (answer := self._answered(process, wish)):
+                self._answer(answer)
 
-    def _answered(self, process: subprocess.Popen[bytes], question: Question) -> Answer:
+    def _answered(self, process: subprocess.Popen[bytes], question: Question) -> Answer | None:
+        """None: the end has come."""
         started_s = SYSTEM_CLOCK.monotonic()
         try:
             suggestions = self._remote(process, question)
         except _Failed as failure:
-            self._end_process()
+            if self._ending:
+                return None
+            if isinstance(failure, _Broken):
+                self._end_process()
             suggestions = instead(question, str(failure))
         cost_ms = round((SYSTEM_CLOCK.monotonic() - started_s) * 1000, 1)
         known = {"cost_ms": cost_ms, "unseen": 0}
@@ -117,14 +123,14 @@ class _Worker:
             stdin.write(self._writer.line(question))
             stdin.flush()
         except OSError as error:
-            raise _Failed(f"its process could not be asked ({error})") from None
+            raise _Broken(f"its process could not be asked ({error})") from None
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             if not selector.select(self._deadline_s):
-                raise _Failed(f"it did not answer within {self._deadline_s:g} s")
+                raise _Broken(f"it did not answer within {self._deadline_s:g} s")
         line = stdout.readline()
         if not line:
-            raise _Failed(f"its process ended with code {process.wait()}")
+            raise _Broken(f"its process ended with code {process.wait()}")
         answer = json.loads(line)
         if "error" in answer:
             raise _Failed(answer["error"])
@@ -140,7 +146,11 @@ class _Worker:
 
 
 class _Failed(Exception):
-    pass
+    """The searcher has failed."""
+
+
+class _Broken(_Failed):
+    """So has its process."""
 
 
 def _start_process() -> subprocess.Popen[bytes]:

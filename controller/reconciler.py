@@ -311,9 +311,6 @@ class Reconciler:
 
     def act(self, effects: Effects, ask: Callable[[Question], None]) -> None:
         """Tell the world. `ask` puts a question to a costly searcher."""
-        for question in effects.questions:
-            failpoint("ask.before")
-            ask(question)
         try:
             for ref, offer in effects.offers.items():
                 failpoint("offer.before")
@@ -333,6 +330,9 @@ class Reconciler:
             self._forget_ended()
         except Unavailable as error:
             self.redis_failed(str(error))
+        for question in effects.questions:
+            failpoint("ask.before")
+            ask(question)
 
     def _guide_agents(self, ledger: Ledger) -> None:
         """Tell the agents of a sweep whether there is, or will be, work for them."""

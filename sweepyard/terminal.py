@@ -280,7 +280,10 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
 
 
 def best_line(sweep: SweepDetail) -> str | None:
-    """`best so far: val_accuracy 0.9767, run 12 (...)`; of several metrics the front; None without one."""
+    """`best so far: val_accuracy 0.9767, run 12 (...)`; of several metrics how many are on the front; or None."""
+    if sweep.front is not None:
+        size = f"{len(sweep.front.runs)} of {_many(sweep.front.of, 'run')}"
+        return f"Pareto front: {size} (sweepyard best {sweep.id})"
     reached = best_reached(sweep)
     if sweep.best is None or reached is None:
         return None
@@ -290,10 +293,6 @@ def best_line(sweep: SweepDetail) -> str | None:
 
 def best_reached(sweep: SweepDetail) -> str | None:
     """`best so far: val_accuracy 0.9767, run 12`; None without one."""
-    if sweep.front is not None:
-        return (
-            f"Pareto front: {len(sweep.front.runs)} of {_many(sweep.front.of, 'run')} (sweepyard best {sweep.id})"
-        )
     if sweep.best is None or sweep.metric is None:
         return None
     reading, whose = _reading(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)

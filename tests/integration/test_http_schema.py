@@ -29,6 +29,9 @@ PATHS = {
     "/runs/{run_id}/explanation": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/stop": ("POST",),
     "/sweeps/{sweep_id}/retry": ("POST",),
+    "/sweeps/{sweep_id}/front": ("GET",),
+    "/sweeps/{sweep_id}/recommendation": ("GET",),
+    "/sweeps/{sweep_id}/importance": ("GET",),
     "/sweeps/{sweep_id}/events": ("GET",),
     "/sweeps/{sweep_id}/{verb}": ("POST",),
     "/connect": ("GET",),
@@ -36,6 +39,9 @@ PATHS = {
 }
 ROUTES = [(path, method) for path, methods in PATHS.items() for method in methods]
 TAKES_ANYTHING = (
+    "/sweeps/{sweep_id}/front",
+    "/sweeps/{sweep_id}/recommendation",
+    "/sweeps/{sweep_id}/importance",
     "/sweeps/{sweep_id}",
     "/sweeps/{sweep_id}/runs/{ref}",
     "/sweeps/{sweep_id}/runs/{ref}/explanation",
