@@ -6,15 +6,15 @@ again: the store is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
-from sweepyard.schedulers.port import Curve, Curves, Scheduler
-from sweepyard.schedulers.registry import is_dry, make_scheduler, resource_of
+from sweepyard.schedulers.port import Curve, Curves, Foretold, Scheduler
+from sweepyard.schedulers.registry import is_dry, make_scheduler, max_iter_of, resource_of
 from sweepyard.search.port import Observation
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
@@ -57,7 +57,7 @@ class Ledger:
     superseded: list[tuple[str, int]] = field(default_factory=list)
     """Attempts that may be in the queue and must not be started any more, by run id and number."""
     _open: dict[str, Run] = field(default_factory=dict)
-    _observations: dict[str, tuple[Run, Observation]] = field(default_factory=dict)
+    _observations: dict[str, tuple[Run, Foretold | None, Observation]] = field(default_factory=dict)
 
     @classmethod
     def new(cls, sweep: Sweep) -> Ledger:
@@ -137,25 +137,49 @@ class Ledger:
         return [pair for pair in self.open_attempts if pair[1].state is AttemptState.offered]
 
     def history(self) -> list[Observation]:
-        """What a searcher may know: ended runs, or with repeats points, in the order in which they ended."""
+        """What a searcher may know: ended runs, or with repeats points, in the order in which they ended.
+
+        Of a run that was stopped early, where it would have ended: its own best value would teach that slow
+        starters are bad.
+        """
         ended = [run for run in self.runs.values() if run.state in RUN_ENDED]
         ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
-        observed = {run.id: self._observed(run) for run in ended}
+        foretold = self._foretold(ended)
+        observed = {run.id: self._observed(run, foretold.get(run.id)) for run in ended}
         return list(observed.values()) if self.repeat is None else self._points_observed(observed)
 
-    def _observed(self, run: Run) -> Observation:
-        """The same object as long as the run is the same, so that a searcher's process is told of it once."""
+    def _observed(self, run: Run, foretold: Foretold | None) -> Observation:
+        """The same object as long as all is the same, so that a searcher's process is told of it once."""
         known = self._observations.get(run.id)
-        if known is None or known[0] is not run:
+        if known is None or known[0] is not run or known[1] != foretold:
+            value = run.objective if run.state in RUN_SCORED else None
+            value, std = foretold or (value, 0.0)
             observation = Observation(
                 number=run.number,
                 params=run.params,
-                value=run.objective if run.state in RUN_SCORED else None,
+                value=value,
+                std=std,
                 failed=run.state in (RunState.failed, RunState.crashed),
                 values=self.values(run),
             )
-            known = self._observations[run.id] = run, observation
-        return known[1]
+            known = self._observations[run.id] = run, foretold, observation
+        return known[2]
+
+    def _foretold(self, ended: Sequence[Run]) -> dict[str, Foretold]:
+        """Where runs that were stopped early would have ended, by run id; nothing if none was stopped."""
+        scored = [run.id for run in ended if run.state in RUN_SCORED and self.curves[run.id].values]
+        objective = self.sweep.objective
+        if objective is None or all(self.curves[run_id].finished for run_id in scored):
+            return {}
+        from sweepyard.schedulers.foretelling import foretell  # takes a while to import (numpy)
+
+        curves = [self.curves[run_id] for run_id in scored]
+        return dict(zip(scored, foretell(curves, objective, self._max_iter), strict=True))
+
+    @property
+    def _max_iter(self) -> float | None:
+        """The resource of a whole run, if the sweep file says it."""
+        return max_iter_of(self.sweep.spec.get("early_terminate"))
 
     def _points_observed(self, observed: Mapping[str, Observation]) -> list[Observation]:
         closed = [point for point in self.points() if not point.is_open]
@@ -229,12 +253,6 @@ class Ledger:
     def save_sweep(self, tx: Transaction, **changes: Any) -> None:
         self.sweep = replace(self.sweep, **changes)
         tx.save_sweep(self.sweep)
-
-    def edit(self, tx: Transaction, spec: dict[str, Any]) -> None:
-        """Go on with another spec: what was thought of under the last one is void."""
-        self.save_sweep(tx, spec=spec, version=self.sweep.version + 1)
-        self.scheduler = Ledger.new(self.sweep).scheduler
-        self.ready, self.exhausted = None, False
 
     def save_run(self, tx: Transaction, run: Run, **changes: Any) -> Run:
         run = replace(run, **changes)

@@ -109,6 +109,20 @@ class Threshold(Rule):
     value: Number
 
 
+class CurveRule(Rule):
+    """`probability`: the chance to become the best below which a run is stopped."""
+
+    probability: Annotated[float, PlainValidator(between(0, 0.5, at_least(0, as_number, above=True)))] = 0.05
+    max_iter: Rung | None = None
+    min_iter: Resource = 1
+    min_peers: Count = 5
+
+
+class Auto(Rule):
+    max_iter: Rung | None = None
+    min_iter: Resource = 1
+
+
 class NotFinite(Rule):
     """`type: nan`."""
 
@@ -125,6 +139,8 @@ RULES: Mapping[str, type[Rule]] = {
     "median": Median,
     "patience": Patience,
     "threshold": Threshold,
+    "curve": CurveRule,
+    "auto": Auto,
     "nan": NotFinite,
 }
 """What may stand under `type`, and the keys that each takes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from sweepyard.plain import Params
 from sweepyard.tracking.records import Point
@@ -32,6 +32,8 @@ class Curve:
     finished: bool = False
     broken: bool = False
     source: str = ""
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What rules have worked out of its values; forgotten at each new one."""
 
     @property
     def resource(self) -> float:
@@ -50,6 +52,7 @@ class Curve:
         self.values.append(value)
         self.positions.append(float(len(self.values)) if position is None else max(self.resource, position))
         self.broken = False
+        self.memo.clear()
 
     def extend(self, points: Iterable[Point]) -> None:
         """Take stored values in, in their order."""
@@ -109,6 +112,13 @@ class Outlook:
     rule: str
     text: str
     rungs: tuple[Rung, ...] = ()
+
+
+class Foretold(NamedTuple):
+    """The value that a run would have at its end, and how uncertain that is, in the metric's units."""
+
+    value: float
+    std: float
 
 
 class Scheduler(Protocol):

@@ -17,6 +17,13 @@ from sweepyard.tracking.records import Objective
 
 Rule: TypeAlias = Mapping[str, Any]
 
+
+def _foretelling(name: str, rule: Rule, objective: Objective) -> Scheduler:
+    from sweepyard.schedulers.curve import CurveRule  # takes a while to import (scipy)
+
+    return CurveRule.auto(rule, objective) if name == "auto" else CurveRule.from_spec(rule, objective)
+
+
 RULES: Mapping[str, Callable[[Rule, Objective, int], Scheduler]] = MappingProxyType(
     {
         "hyperband": lambda rule, objective, _seed: Hyperband.from_spec(rule, objective),
@@ -24,6 +31,8 @@ RULES: Mapping[str, Callable[[Rule, Objective, int], Scheduler]] = MappingProxyT
         "median": lambda rule, objective, _seed: Median.from_spec(rule, objective),
         "patience": lambda rule, objective, _seed: Patience.from_spec(rule, objective),
         "threshold": lambda rule, objective, _seed: Threshold.from_spec(rule, objective),
+        "curve": lambda rule, objective, _seed: _foretelling("curve", rule, objective),
+        "auto": lambda rule, objective, _seed: _foretelling("auto", rule, objective),
         "nan": lambda _rule, objective, _seed: NotFinite(objective),
     }
 )
@@ -54,6 +63,11 @@ def rules_of(early_terminate: Rule | Sequence[Rule] | None) -> list[Rule]:
 def resource_of(early_terminate: Rule | Sequence[Rule] | None) -> str | None:
     """The key of a row by which the user counts the resource; None: the values of the metric are counted."""
     return next((str(rule["resource"]) for rule in rules_of(early_terminate) if "resource" in rule), None)
+
+
+def max_iter_of(early_terminate: Rule | Sequence[Rule] | None) -> float | None:
+    """The resource of a whole run, if a rule says it."""
+    return next((float(rule["max_iter"]) for rule in rules_of(early_terminate) if "max_iter" in rule), None)
 
 
 def is_dry(early_terminate: Rule | Sequence[Rule] | None) -> bool:

@@ -1,0 +1,155 @@
+"""Rules that foretell where a run will end: `curve` stops the hopeless, `auto` also what is not worth it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of, present
+from sweepyard.schedulers.hyperband import newly_at
+from sweepyard.schedulers.port import Curve, Curves, Outlook, Verdict
+from sweepyard.schedulers.wording import NO_VALUE
+from sweepyard.tracking.records import Objective
+
+_LEAST_STD = 1e-6
+_EAGER = 0.15
+"""What `auto` adds to its probability while nothing is known."""
+_LEARNT = 20
+"""The number of ended runs at which a third of that is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """How a run looks among all.
+
+    `final`, `std`, `best`: where it is foretold to end and the best value so far, in the metric's units; `chance`:
+    that it ends better than that. `leads`: no run is foretold to end better.
+    """
+
+    final: float
+    std: float
+    best: float
+    chance: float
+    leads: bool
+    peers: int
+
+
+class CurveRule:
+    """Stops a run whose chance to end better than the best so far is below `probability`.
+
+    Judged at the knots of `foretelling` from `min_iter` on, once the resource of a whole run is known (`max_iter`,
+    or a run has finished) and `min_peers` runs have gone each step that it still has before it. The run that is
+    foretold to end best is never stopped.
+
+    `eager` (the rule `auto`): the probability is 0.2 at first and comes down to its own value as runs end. While a
+    search knows little, a new run promises as much as one that lags, and many short looks teach it more than few
+    long ones; later its proposals are good, and one that was stopped wrongly costs more than it saves.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        probability: float = 0.05,
+        eager: bool = False,
+        max_iter: float | None = None,
+        min_iter: float = 1,
+        min_peers: int = 5,
+    ) -> None:
+        self._objective = objective
+        self._probability = probability
+        self._eager = eager
+        self._max_iter = max_iter
+        self._min_iter = min_iter
+        self._min_peers = min_peers
+        self._name = "auto" if eager else "curve"
+
+    @classmethod
+    def from_spec(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
+        keys = ("probability", "max_iter", "min_iter", "min_peers")
+        return cls(objective, **{key: rule[key] for key in keys if key in rule})
+
+    @classmethod
+    def auto(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
+        """The rule for those who do not want to choose."""
+        return cls(objective, eager=True, **{key: rule[key] for key in ("max_iter", "min_iter") if key in rule})
+
+    def judge(self, run_id: str, curves: Curves) -> Verdict | None:
+        curve = curves.get(run_id)
+        if curve is None or not curve.values or curve.resource < self._min_iter:
+            return None
+        horizon = horizon_of(curves.values(), self._max_iter)
+        if horizon is None or curve.resource >= horizon or not _at_a_knot(curve, horizon):
+            return None
+        prospect = self._prospect(run_id, curves, horizon)
+        if prospect is None or prospect.leads:
+            return None
+        allowed = self._allowed(curves)
+        if prospect.chance >= allowed:
+            return None
+        return Verdict(
+            action="stop",
+            rule=self._name,
+            reason=f"at {curve.resource:g}: {self._story(prospect)} (below {allowed:.0%})",
+            rung=curve.resource,
+            value=prospect.final,
+            threshold=prospect.best,
+            peers=prospect.peers,
+            probability=prospect.chance,
+        )
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
+        curve, horizon = curves[run_id], horizon_of(curves.values(), self._max_iter)
+        if not curve.values:
+            text = NO_VALUE
+        elif horizon is None:
+            text = "how long a run is will be known when one has finished, or by max_iter"
+        elif (prospect := self._prospect(run_id, curves, horizon)) is None:
+            text = f"it takes {self._min_peers} runs that went before it to foretell where it ends"
+        else:
+            text = f"at {curve.resource:g}: {self._story(prospect)}"
+        return [Outlook(rule=self._name, text=text)]
+
+    def _prospect(self, run_id: str, curves: Curves, horizon: float) -> Prospect | None:
+        known = {key: curve for key, curve in curves.items() if curve.values}
+        runs = list(known.values())
+        foreteller = Foreteller(runs, self._objective, horizon)
+        if foreteller.evidence(curves[run_id]) < self._min_peers:
+            return None
+        means, stds = foreteller.ends(runs)
+        stds = np.maximum(stds, _LEAST_STD)
+        now = foreteller.scale.forward(np.array([present(curve, self._objective) for curve in runs]))
+        best, me = float(now.min()), list(known).index(run_id)
+        final = foreteller.scale.back(means[me] + stds[me] * np.array([-1.0, 0.0, 1.0]))
+        return Prospect(
+            final=float(final[1]),
+            std=float(abs(final[2] - final[0]) / 2),
+            best=float(foreteller.scale.back(np.array(best))),
+            chance=float(ndtr((best - means[me]) / stds[me])),
+            leads=bool(means[me] <= means.min()),
+            peers=len(runs),
+        )
+
+    def _allowed(self, curves: Curves) -> float:
+        """The chance below which a run is stopped now."""
+        ended = sum(curve.ended for curve in curves.values())
+        return self._probability + (_EAGER * math.exp(-ended / _LEARNT) if self._eager else 0.0)
+
+    def _story(self, prospect: Prospect) -> str:
+        name = self._objective.name
+        return (
+            f"{name} is foretold to end at {prospect.final:.4g} ± {prospect.std:.2g}; its chance to beat"
+            f" {prospect.best:.4g}, the best of {prospect.peers} runs, is {prospect.chance:.1%}"
+        )
+
+
+def _at_a_knot(curve: Curve, horizon: float) -> bool:
+    """Whether the newest value is the first at a knot: between knots nothing new is known."""
+    knots = knots_of(horizon)
+    passed = knots[knots <= curve.resource]
+    return len(passed) > 0 and newly_at(curve, float(passed[-1]))

@@ -1,0 +1,74 @@
+"""What a searcher learns of runs, above all of those that were stopped early."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweepyard.controller.ledger import Ledger
+from sweepyard.tracking.records import Run, RunState, Sweep
+
+SPEC = {
+    "method": "random",
+    "metric": {"name": "loss", "goal": "minimize"},
+    "parameters": {"x": {"distribution": "uniform", "min": 0.0, "max": 1.0}},
+    "early_terminate": {"type": "curve", "max_iter": 10},
+}
+
+
+def a_ledger(*ends: tuple[RunState, list[float]], goal: str = "minimize") -> Ledger:
+    spec = SPEC | {"metric": {"name": "loss", "goal": goal}}
+    ledger = Ledger.new(Sweep(id="s", entity="", project="", name="", spec=spec, seed=0))
+    for i, (state, values) in enumerate(ends):
+        ledger.put(
+            Run(
+                id=f"r{i}",
+                sweep_id="s",
+                number=i + 1,
+                params={"x": i / 10},
+                reason="",
+                state=state,
+                ended_at=float(i),
+                objective=ledger.sweep.objective.best(values) if values else None,
+            )
+        )
+        for value in values:
+            ledger.curves[f"r{i}"].add(value)
+    return ledger
+
+
+def falling(start: float, n: int = 10) -> list[float]:
+    return [start + 8 / k for k in range(1, n + 1)]
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_of_a_stopped_run_where_it_would_have_ended(goal: str) -> None:
+    sign = -1 if goal == "maximize" else 1
+    whole = [(RunState.finished, [sign * value for value in falling(i)]) for i in range(8)]
+    stopped = (RunState.stopped, [sign * value for value in falling(2.5, 3)])
+
+    *finished, last = a_ledger(*whole, stopped, goal=goal).history()
+
+    assert [(each.value, each.std) for each in finished] == [(sign * (i + 0.8), 0.0) for i in range(8)]
+    assert sign * last.value == pytest.approx(3.3, abs=0.5)  # it had shown 5.2
+    assert 0 < last.std < 2
+
+
+def test_without_a_stopped_run_values_are_what_was_logged() -> None:
+    observed = a_ledger(
+        (RunState.finished, falling(1)), (RunState.failed, [3.0]), (RunState.stopped, [])
+    ).history()
+
+    assert [(each.value, each.std, each.failed) for each in observed] == [
+        (1.8, 0.0, False),
+        (None, 0.0, True),
+        (None, 0.0, False),
+    ]
+
+
+def test_a_run_that_was_stopped_at_once_is_very_uncertain() -> None:
+    early = [(RunState.stopped, [float(value)]) for value in (9, 4, 6, 5)]
+
+    observed = a_ledger(*early).history()
+
+    assert all(each.std > 1 for each in observed[2:])
+    assert all(each.value <= value for each, (_, [value]) in zip(observed, early, strict=True))

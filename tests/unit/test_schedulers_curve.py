@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweepyard.schedulers.curve import CurveRule
+from sweepyard.schedulers.foretelling import Foreteller, foretell, knots_of
+from sweepyard.schedulers.port import Curve
+from sweepyard.schedulers.registry import make_scheduler
+from sweepyard.tracking.records import Objective
+
+LOSS = Objective(name="loss")
+ACCURACY = Objective(name="accuracy", goal="maximize")
+WHOLE = 30
+
+
+def training(dice, number=0, epochs=WHOLE):
+    """A noisy exponential on its way to a level; how fast has nothing to do with the level."""
+    level, start, rate = dice.lognormal(0, 0.7), dice.uniform(3, 6), dice.uniform(0.1, 0.4)
+    curve = Curve(number=number)
+    for epoch in range(1, epochs + 1):
+        curve.add(float(level + start * np.exp(-rate * epoch) + dice.normal(0, 0.02)))
+    curve.ended = curve.finished = epochs == WHOLE
+    return curve
+
+
+def cut(curve, epochs):
+    return Curve(number=curve.number, values=curve.values[:epochs], positions=curve.positions[:epochs], ended=True)
+
+
+def mirrored(curve):
+    return Curve(
+        number=curve.number,
+        values=[-value for value in curve.values],
+        positions=curve.positions,
+        ended=curve.ended,
+        finished=curve.finished,
+    )
+
+
+def test_knots_rise_to_the_end_of_a_run():
+    assert knots_of(1).tolist() == [1]
+    assert knots_of(9).tolist() == [1, 2, 3, 4, 5, 6, 7, 9]
+    assert all(len(knots_of(horizon)) < 60 for horizon in (2.5, 52, 10**6))
+    assert all((np.diff(knots_of(horizon)) > 0).all() for horizon in (1, 1.5, 2, 52, 10**6))
+
+
+def test_ends_are_foretold_about_as_surely_as_they_are_said_to_be():
+    dice = np.random.default_rng(1)
+    inside, errors, naive = [], [], []
+    for _ in range(20):
+        whole = [training(dice) for _ in range(25)]
+        foreteller = Foreteller(whole[:15], LOSS, WHOLE)
+        short = [cut(curve, int(dice.integers(3, 15))) for curve in whole[15:]]
+        means, stds = foreteller.ends(short)
+        ends = foreteller.scale.forward(np.array([min(curve.values) for curve in whole[15:]]))
+        inside += list(abs(ends - means) < 2 * stds)
+        errors += list(abs(ends - means))
+        naive += list(abs(ends - foreteller.scale.forward(np.array([min(curve.values) for curve in short]))))
+
+    assert np.mean(inside) > 0.9
+    assert np.mean(errors) < 0.6 * np.mean(naive)
+
+
+def test_what_finished_is_certain_and_what_was_stopped_is_not():
+    dice = np.random.default_rng(2)
+    whole = [training(dice) for _ in range(12)]
+    stopped = cut(whole[0], 4)
+
+    told = foretell([*whole[1:], stopped], LOSS, WHOLE)
+
+    assert [each.std for each in told[:-1]] == [0.0] * 11
+    assert [each.value for each in told[:-1]] == [min(curve.values) for curve in whole[1:]]
+    assert told[-1].std > 0
+    assert told[-1].value < min(stopped.values)
+    assert abs(told[-1].value - min(whole[0].values)) < min(stopped.values) - min(whole[0].values)
+
+
+def test_before_anything_has_finished_little_is_known():
+    dice = np.random.default_rng(3)
+    early = [cut(training(dice), 3) for _ in range(6)]
+
+    told = foretell(early, LOSS)
+
+    spread = np.std([min(curve.values) for curve in early])
+    assert np.mean([each.std for each in told]) > spread
+    assert all(each.value <= min(curve.values) for each, curve in zip(told, early, strict=True))
+    assert foretell([], LOSS) == []
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0], [0.0, 0.0, 0.0], [1e300, 1e300], [1e-300, 2e-300], [-5.0, 1e12]], ids=str
+)
+def test_strange_curves_are_foretold_by_finite_numbers(values):
+    told = foretell([Curve(number=i, values=values, positions=[2.0] * len(values)) for i in range(3)], LOSS, 10)
+
+    assert np.isfinite(told).all()
+
+
+def test_a_summary_of_the_users_own_may_become_worse():
+    last = Objective(name="loss", summary="last")
+    curves = [Curve(number=i) for i in range(8)]
+    for i, curve in enumerate(curves):
+        for epoch in range(10):
+            curve.add(1.0 + i / 10 + 0.1 * epoch)
+        curve.ended = curve.finished = True
+
+    value, _ = foretell([*curves, cut(curves[0], 5)], last)[-1]
+
+    assert 1.55 < value < 2.0  # it was 1.4 and ended at 1.9
+
+
+@pytest.mark.parametrize("objective", [LOSS, ACCURACY], ids=["minimize", "maximize"])
+def test_the_hopeless_are_stopped_and_the_leader_never(objective):
+    dice = np.random.default_rng(4)
+    whole = sorted((training(dice, n) for n in range(20)), key=lambda curve: min(curve.values))
+    best, worst = whole[0], whole[-1]
+    known = {str(n): curve for n, curve in enumerate(whole[1:-1])}
+    curves = known | {"best": cut(best, 14), "worst": cut(worst, 14)}
+    if objective is ACCURACY:
+        curves = {key: mirrored(curve) for key, curve in curves.items()}
+    rule = make_scheduler({"type": "curve", "probability": 0.05}, objective)
+
+    assert rule.judge("best", curves) is None
+    verdict = rule.judge("worst", curves)
+
+    assert (verdict.action, verdict.rung, verdict.peers) == ("stop", 14, 20)
+    assert verdict.probability < 0.05
+    assert "its chance to beat" in verdict.reason
+    assert f"{verdict.value:.4g}" in verdict.reason
+    assert "its chance to beat" in rule.outlook("worst", curves)[0].text
+
+
+def test_nobody_is_judged_before_enough_is_known():
+    dice = np.random.default_rng(5)
+    rule = CurveRule(LOSS)
+    short = {str(n): cut(training(dice), 5) for n in range(20)}
+    assert rule.judge("3", short) is None  # nobody knows how long a run is
+    assert "how long a run is" in rule.outlook("3", short)[0].text
+
+    assert CurveRule(LOSS, max_iter=WHOLE).judge("3", short) is None  # nobody has been further
+    assert "it takes 5 runs" in CurveRule(LOSS, max_iter=WHOLE).outlook("3", short)[0].text
+    assert rule.judge("x", {"x": Curve(number=1)}) is None
+    assert rule.outlook("x", {"x": Curve(number=1)})[0].text == "it has no value yet"
+
+
+def test_between_knots_and_at_the_end_nobody_is_judged():
+    dice = np.random.default_rng(6)
+    curves = {str(n): training(dice, n) for n in range(20)}
+    bad = [99.0] * WHOLE
+    judged = [
+        epochs
+        for epochs in range(1, WHOLE + 1)
+        if CurveRule(LOSS).judge(
+            "bad", curves | {"bad": Curve(number=99, values=bad[:epochs], positions=list(range(1, epochs + 1)))}
+        )
+    ]
+
+    assert judged
+    assert set(judged) <= set(knots_of(WHOLE)[:-1])
+
+
+def test_auto_stops_more_than_curve():
+    dice = np.random.default_rng(7)
+    stopped = {"curve": 0, "auto": 0}
+    for _ in range(5):
+        whole = {str(n): training(dice, n) for n in range(20)}
+        for kind in stopped:
+            rule = make_scheduler({"type": kind, "max_iter": WHOLE}, LOSS)
+            for _ in range(5):
+                verdict = rule.judge("new", whole | {"new": cut(training(dice, 99), 5)})
+                stopped[kind] += verdict is not None and verdict.action == "stop"
+
+    assert stopped["auto"] >= stopped["curve"] > 0

@@ -1,0 +1,187 @@
+"""Each rule against a slow and obvious one, which reads the rows themselves, on 10,000 random histories.
+
+A history is a list of rows of a few runs, in the order of arrival: values with ties, not-a-number, rows without
+the metric (gaps), resources that jump, repeat or go back (late rows), runs that end.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from statistics import mean, median
+
+import numpy as np
+import pytest
+
+from sweepyard.schedulers.port import Curve
+from sweepyard.schedulers.registry import make_scheduler
+from sweepyard.tracking.records import Objective
+
+HISTORIES = 1250
+NAN = float("nan")
+
+
+def a_history(dice):
+    """Rows (run, value, resource); a value of None is a row without the metric, "end" the run's end."""
+    counted, ended, rows = dice.random() < 0.5, set(), []
+    at = [0.0] * 6
+    for _ in range(dice.randint(5, 30)):
+        run = dice.randrange(dice.randint(2, 6))
+        if run in ended:
+            continue
+        what = dice.random()
+        at[run] += dice.choice([0, 0.5, 1, 1, 1, 2, 5])
+        resource = None if counted else at[run] - (2 if dice.random() < 0.1 else 0)
+        value = NAN if what < 0.08 else None if what < 0.15 else "end" if what < 0.2 else float(dice.randint(0, 9))
+        ended |= {run} if value == "end" else set()
+        rows.append((run, value, resource))
+    return rows
+
+
+def seen(rows, run):
+    """(position, value) of each finite value of a run."""
+    found, far = [], 0.0
+    for whose, value, resource in rows:
+        if whose == run and isinstance(value, float) and not math.isnan(value):
+            far = len(found) + 1 if resource is None else max(far, resource)
+            found.append((far, value))
+    return found
+
+
+def first_at(points, rung):
+    return next((value for position, value in points if position >= rung), None)
+
+
+def came_to(points, rungs):
+    """The last rung that the newest value has reached, if no value before it had."""
+    passed = [rung for rung in rungs if rung <= points[-1][0]]
+    earlier = [position for position, _ in points[:-1]]
+    return passed[-1] if passed and all(position < passed[-1] for position in earlier) else None
+
+
+class Slow:
+    """Says for a loss whether the run of the newest row should stop. `rows`: all so far."""
+
+    def __init__(self, spec):
+        self.spec = spec
+
+    def stops(self, rows):
+        run, value, _ = rows[-1]
+        points = seen(rows, run)
+        everyone = {whose: seen(rows, whose) for whose in {row[0] for row in rows}}
+        if math.isnan(value):
+            if self.spec["type"] == "nan":
+                return True
+            if self.spec["type"] in ("threshold", "asha") or not self.spec.get("reevaluate", True) or not points:
+                return False
+        if self.spec["type"] == "nan":
+            return False
+        return getattr(self, self.spec["type"])(rows, run, points, everyone)
+
+    def hyperband(self, rows, run, points, everyone):
+        rungs = [self.spec["min_iter"] * self.spec["eta"] ** k for k in range(9)]
+        again = self.spec["reevaluate"]
+        passed = [rung for rung in rungs if rung <= points[-1][0]]
+        rung = came_to(points, rungs) if not again else passed[-1] if passed else None
+        if rung is None:
+            return False
+        peers = sorted(value for each in everyone.values() if (value := first_at(each, rung)) is not None)
+        if len(peers) < (1 if again else self.spec["eta"]):
+            return False
+        mine = first_at(points, rung) if self.spec["strict"] else min(value for _, value in points)
+        return mine > peers[int(1 / self.spec["eta"] * len(peers))]
+
+    def asha(self, rows, run, points, everyone):
+        rungs = [rung for k in range(9) if (rung := self.spec["eta"] ** k) < self.spec["max_iter"]]
+        bracket = bracket_of(run, len(rungs), self.spec)
+        rung = came_to(points, rungs)
+        if rung is None or rung < self.spec["eta"] ** bracket:
+            return False
+        rivals = [each for whose, each in everyone.items() if bracket_of(whose, len(rungs), self.spec) == bracket]
+        values = [value for each in rivals if (value := first_at(each, rung)) is not None]
+        better = sum(value < first_at(points, rung) for value in values)
+        return len(values) >= self.spec["eta"] and better >= max(1, len(values) // self.spec["eta"])
+
+    def median(self, rows, run, points, everyone):
+        here = points[-1][0]
+        if here < self.spec["min_iter"]:
+            return False
+        averages = []
+        for whose in everyone:
+            if whose != run and any(row[:2] == (whose, "end") for row in rows):
+                upto = []
+                for position, value in everyone[whose]:
+                    upto.append(value)
+                    if position >= here:
+                        averages.append(mean(upto))
+                        break
+        enough = len(averages) >= self.spec["min_peers"]
+        return enough and min(value for _, value in points) > median(averages)
+
+    def patience(self, rows, run, points, everyone):
+        best, since = points[0][1], points[0][0]
+        for position, value in points:
+            if value < best - self.spec["min_delta"]:
+                best, since = value, position
+        here = points[-1][0]
+        return here >= self.spec["min_iter"] and here - since >= self.spec["patience"]
+
+    def threshold(self, rows, run, points, everyone):
+        return came_to(points, [self.spec["at"]]) is not None and points[-1][1] > self.spec["value"]
+
+
+def bracket_of(run, rungs, spec):
+    """By the paper's shares, along the golden ratio."""
+    if spec["brackets"] == 1:
+        return 0
+    eta = spec["eta"]
+    weights = [eta**s / (s + 1) for s in range(rungs, rungs - spec["brackets"], -1)]
+    offset = np.random.default_rng(np.random.SeedSequence([7])).random()
+    place = (offset + run * (5**0.5 - 1) / 2) % 1
+    return next(
+        i for i in range(len(weights)) if i == len(weights) - 1 or place < sum(weights[: i + 1]) / sum(weights)
+    )
+
+
+SPECS = {
+    "hyperband": {"type": "hyperband", "min_iter": 1, "eta": 2, "strict": True, "reevaluate": False},
+    "hyperband of W&B": {"type": "hyperband", "min_iter": 2, "eta": 3, "strict": True, "reevaluate": True},
+    "lenient": {"type": "hyperband", "min_iter": 1, "eta": 2, "strict": False, "reevaluate": True},
+    "asha": {"type": "asha", "eta": 2, "max_iter": 16, "brackets": 1},
+    "brackets": {"type": "asha", "eta": 2, "max_iter": 8, "brackets": 3},
+    "median": {"type": "median", "min_iter": 2, "min_peers": 1},
+    "patience": {"type": "patience", "patience": 3, "min_delta": 1, "min_iter": 2},
+    "threshold and nan": {"type": "threshold", "at": 3, "value": 5},
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_fast_rule_agrees_with_the_slow_one(name):
+    dice = random.Random(name)
+    spec = SPECS[name]
+    stops = 0
+    for i in range(HISTORIES):
+        rows = a_history(dice)
+        used = {"type": "nan"} if name == "threshold and nan" and i % 2 else spec
+        slow, goal = Slow(used), ("minimize", "maximize")[i % 2]
+        given = {**used, "value": -used["value"]} if goal == "maximize" and "value" in used else used
+        fast = make_scheduler(given, Objective(name="loss", goal=goal), seed=7)
+        curves = {}
+        for n, (run, value, resource) in enumerate(rows):
+            curve = curves.setdefault(run, Curve(number=run))
+            if value == "end":
+                curve.ended = True
+            elif value is not None:
+                if math.isnan(value):
+                    curve.broken = True
+                else:
+                    curve.add(-value if goal == "maximize" else value, resource)
+                verdict = fast.judge(run, curves)
+                stop = verdict is not None and verdict.action == "stop"
+                assert stop == slow.stops(rows[: n + 1]), (rows[: n + 1], verdict)
+                stops += stop
+    assert stops > HISTORIES / 20  # the histories do put the rule to the test
+
+
+def test_they_are_ten_thousand():
+    assert HISTORIES * len(SPECS) == 10_000
