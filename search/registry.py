@@ -59,7 +59,7 @@ def _auto(space: Space, objective: Objective | None, seed: int) -> Searcher:
     def make(method: str) -> Searcher:
         return make_searcher(method, space, objective, seed)
 
-    return AutoSearcher(make, scored=objective is not None)
+    return AutoSearcher(space, make, scored=objective is not None)
 
 
 GROUP = "sweepyard.searchers"

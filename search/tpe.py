@@ -21,7 +21,7 @@ _GOOD_MOST = 25
 _OTHERS_MOST = 500
 """More of the others tell no more: these are drawn from them, so that a proposal's price is bounded."""
 _CANDIDATES = 64
-_WIDTH = 0.25
+_WIDTH = 0.12
 
 
 class Parzen:

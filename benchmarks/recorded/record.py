@@ -2,7 +2,7 @@
 
     python benchmarks/recorded/record.py [--only NAMES] [--into FOLDER]
 
-Needs scikit-learn and pillow, and about ten minutes of one core (OMP_NUM_THREADS=1). The data ship with
+Needs scikit-learn and pillow, and about eight minutes of one core (OMP_NUM_THREADS=1). The data ship with
 scikit-learn: digits, breast_cancer, wine, diabetes and a photograph (predict a pixel from those above and left of
 it). Each task is the full product of a few levels of each parameter, and every point of it is trained: a lookup is
 exact, so nothing between two trainings is ever made up (no surrogate, no nearest neighbour). The price is that a
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn import datasets, ensemble, linear_model, neural_network, svm
+from sklearn import datasets, ensemble, neural_network, svm
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 WORST = 10.0
@@ -121,20 +121,6 @@ def _mlp(config: Config, data: Data, seed: int) -> Steps:
         else:
             model.partial_fit(data.train, data.target, classes=np.unique(data.target))
             yield lambda: model.predict_proba(data.held_out)
-
-
-def _linear(config: Config, data: Data, seed: int) -> Steps:
-    model = linear_model.SGDClassifier(
-        loss=config["loss"],
-        penalty=config["penalty"],
-        alpha=config["alpha"],
-        learning_rate=config["schedule"],
-        eta0=config.get("eta0", 0.01),
-        random_state=seed,
-    )
-    while True:
-        model.partial_fit(data.train, data.target, classes=np.unique(data.target))
-        yield lambda: model.predict(data.held_out)
 
 
 def _boosting(config: Config, data: Data, seed: int) -> Steps:
@@ -270,19 +256,6 @@ TASKS: dict[tuple[str, str], Family] = {
         ],
         [("huber_alpha", "loss", ["huber"])],
     ),
-    ("linear", "digits"): Family(
-        _linear,
-        _error,
-        20,
-        [
-            _cat("loss", "hinge", "log_loss", "modified_huber", "perceptron"),
-            _cat("penalty", "l2", "l1", "elasticnet"),
-            _ord("alpha", 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-            _cat("schedule", "constant", "optimal", "invscaling"),
-            _ord("eta0", 1e-4, 1e-3, 1e-2, 1e-1, 1.0),
-        ],
-        [("eta0", "schedule", ["constant", "invscaling"])],
-    ),
     ("mlp", "photo"): Family(
         _mlp,
         _squared,
@@ -298,7 +271,6 @@ TASKS: dict[tuple[str, str], Family] = {
         [],
     ),
     ("svm", "breast_cancer"): Family(_svm, _error, 1, _SVM, _SVM_CONDITIONS),
-    ("svm", "digits"): Family(_svm, _error, 1, _SVM, _SVM_CONDITIONS),
 }
 
 
