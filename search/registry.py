@@ -31,28 +31,36 @@ class Method:
     costly: bool = False
 
 
-def _bayes(space: Space, objective: Objective | None, seed: int) -> Searcher:
-    if objective is None:
-        raise SpecError([Problem(path="metric", message="method bayes needs a metric: give its name and goal")])
+def _bayes(space: Space, objective: Objective, seed: int) -> Searcher:
     from sweepyard.search.bayes import BayesSearcher  # takes a second to import
 
     return BayesSearcher(space, objective, seed)
 
 
-def _modelled(name: str, design: int) -> Callable[[Space, Objective | None, int], Searcher]:
-    """A method that is a function `propose` of the module `name`."""
+def _tpe(space: Space, objective: Objective, seed: int) -> Searcher:
+    from sweepyard.search.modelled import ModelledSearcher  # scipy too
+    from sweepyard.search.tpe import propose
 
-    def make(space: Space, objective: Objective | None, seed: int) -> Searcher:
+    return ModelledSearcher(space, objective, seed, propose, design=10)
+
+
+def _cmaes(space: Space, objective: Objective, seed: int) -> Searcher:
+    from sweepyard.search.cmaes import propose
+    from sweepyard.search.modelled import ModelledSearcher
+
+    return ModelledSearcher(space, objective, seed, propose, design=1)
+
+
+def _learning(name: str, make: Callable[[Space, Objective, int], Searcher]) -> Method:
+    """A method that cannot do without a metric."""
+
+    def checked(space: Space, objective: Objective | None, seed: int) -> Searcher:
         if objective is None:
             message = f"method {name} needs a metric: give its name and goal"
             raise SpecError([Problem(path="metric", message=message)])
-        from sweepyard.search import cmaes, tpe  # take a while to import
-        from sweepyard.search.modelled import ModelledSearcher
+        return make(space, objective, seed)
 
-        propose = {"tpe": tpe.propose, "cmaes": cmaes.propose}[name]
-        return ModelledSearcher(space, objective, seed, propose, design)
-
-    return make
+    return Method(make=checked, costly=True)
 
 
 def _auto(space: Space, objective: Objective | None, seed: int) -> Searcher:
@@ -70,9 +78,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "grid": Method(make=lambda space, _objective, seed: GridSearcher(space, seed)),
         "random": Method(make=lambda space, _objective, seed: RandomSearcher(space, seed)),
         "sobol": Method(make=lambda space, _objective, seed: SobolSearcher(space, seed)),
-        "bayes": Method(make=_bayes, costly=True),
-        "tpe": Method(make=_modelled("tpe", design=10), costly=True),
-        "cmaes": Method(make=_modelled("cmaes", design=1), costly=True),
+        "bayes": _learning("bayes", _bayes),
+        "tpe": _learning("tpe", _tpe),
+        "cmaes": _learning("cmaes", _cmaes),
         "auto": Method(make=_auto, costly=True),
     }
 )
