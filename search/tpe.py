@@ -22,10 +22,12 @@ _OTHERS_MOST = 500
 """More of the others tell no more: these are drawn from them, so that a proposal's price is bounded."""
 _CANDIDATES = 64
 _WIDTH = 0.12
+_UNKNOWN = 0.05
+"""The weight of the kernel that knows nothing. With that of one run, as usual, too many points are far off."""
 
 
 class Parzen:
-    """A mixture of kernels around rows and of one that knows nothing, all alike in weight.
+    """A mixture of kernels around rows, all alike in weight, and of one that knows nothing.
 
     Where a parameter does not count, in a kernel's row or in the row asked about, the kernel knows nothing.
     """
@@ -35,12 +37,13 @@ class Parzen:
         self._rows = np.vstack([rows, np.zeros((1, rows.shape[1]))])
         self._active = np.vstack([encoding.active(rows), np.zeros((1, rows.shape[1]), dtype=bool)])
         n, d = rows.shape
+        self._weights = np.append(np.full(n, (1 - _UNKNOWN) / max(n, 1)), _UNKNOWN if n else 1.0)
         self._width = max(_WIDTH * max(n, 1) ** (-1 / (d + 4)), 1 / min(100, n + 1))
         self._other = [(c.categories - 1) / (n + c.categories) for c in encoding.columns]
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """Rows, shape (count, columns)."""
-        centres = rng.integers(len(self._rows), size=count)
+        centres = rng.choice(len(self._rows), count, p=self._weights)
         found = self._encoding.spread(rng.random((count, self._rows.shape[1])))
         for j, column in enumerate(self._encoding.columns):
             own, u = self._active[centres, j], rng.random(count)
@@ -71,7 +74,7 @@ class Parzen:
                 terms = -0.5 * ((at - centre) / self._width) ** 2 - scale
             total[:, own] += active[:, j, None] * terms
         most = total.max(axis=1, keepdims=True)
-        found: Array = most[:, 0] + np.log(np.exp(total - most).mean(axis=1))
+        found: Array = most[:, 0] + np.log(np.exp(total - most) @ self._weights)
         return found
 
 
