@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test lint bench docs install clean help
+.PHONY: demo test lint bench docs install clean help build/types
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
@@ -44,8 +44,9 @@ build/oldest-rq: $(VENV)/installed
 docs: install
 	for page in architecture settings_page; do $(BIN)/python tests/docs/test_$$page.py; done
 
-# Type checkers do not follow the import mapping of an editable install: show them the tree as it is published.
-build/types: pyproject.toml
+# Type checkers do not follow the import mapping of an editable install: show them the tree as it is published, linked
+# anew each time because modules come and go.
+build/types:
 	rm -rf $@ && mkdir -p $@/sweepyard
 	ln -s $(CURDIR)/sweepyard/* $@/sweepyard/
 	for folder in $(filter-out sweepyard,$(FOLDERS)); do ln -s $(CURDIR)/$$folder $@/sweepyard/$$folder; done

@@ -10,7 +10,7 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Run, RunState, Sweep
+from sweepyard.tracking.records import Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -116,6 +116,7 @@ class Engine:
 
         def work(tx: Transaction, now: float) -> Sweep:
             tx.add_sweep(sweep)
+            tx.add_version(moves.first_version(sweep))
             ledger = Ledger.new(sweep)
             self._reconciler.add(ledger)
             ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
@@ -141,6 +142,12 @@ class Engine:
     def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
         """As `verbs.retry`."""
         return self._on(sweep_id, lambda ledger, tx, now: verbs.retry(ledger, tx, refs, states, now))
+
+    def edit(
+        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any]
+    ) -> SpecVersion:
+        """As `verbs.edit`."""
+        return self._on(sweep_id, lambda ledger, tx, now: verbs.edit(ledger, tx, source, wishes, now))
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         """As `verbs.enqueue`; the run is offered before all that is still to be proposed."""

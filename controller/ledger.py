@@ -254,6 +254,12 @@ class Ledger:
         self.sweep = replace(self.sweep, **changes)
         tx.save_sweep(self.sweep)
 
+    def edit(self, tx: Transaction, spec: dict[str, Any]) -> None:
+        """Go on with another spec: what was thought of under the last one is void."""
+        self.save_sweep(tx, spec=spec, version=self.sweep.version + 1)
+        self.scheduler = Ledger.new(self.sweep).scheduler
+        self.ready, self.exhausted = None, False
+
     def save_run(self, tx: Transaction, run: Run, **changes: Any) -> Run:
         run = replace(run, **changes)
         self.put(run)

@@ -34,6 +34,8 @@ from sweepyard.tracking.records import (
     Outcome,
     Run,
     RunState,
+    SpecVersion,
+    Sweep,
     SweepState,
 )
 
@@ -51,6 +53,11 @@ RUN_EVENT_OF = {
 def new_id() -> str:
     """8 lower-case letters and digits, as W&B's ids."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+
+
+def first_version(sweep: Sweep) -> SpecVersion:
+    """What a new sweep is created with."""
+    return SpecVersion(sweep_id=sweep.id, version=1, spec=sweep.spec, text="as created", at=sweep.created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params
-from sweepyard.tracking.records import Run, RunState, Sweep
+from sweepyard.tracking.records import Run, RunState, SpecVersion, Sweep
 
 Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
 
@@ -39,6 +39,12 @@ class EnginePort(Protocol):
 
     def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
         """Try the named runs again, or all in `states` if none is named; the answer has those."""
+        ...
+
+    def edit(
+        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any]
+    ) -> SpecVersion:
+        """Change a sweep's spec: by a whole new file, by single values, or both. The answer: what it is now."""
         ...
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:

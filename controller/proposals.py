@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Everything that a suggestion depends on. `waiting`: an agent has nothing to do until the answer comes."""
+    """Everything that a suggestion depends on. `waiting`: an agent has nothing to do until the answer comes.
+
+    `version`: that of `spec`.
+    """
 
     sweep_id: str
     spec: dict[str, Any]
@@ -30,6 +33,7 @@ class Question:
     pending: Sequence[Params]
     n: int
     waiting: bool = True
+    version: int = 1
 
     @property
     def method(self) -> str:
@@ -43,6 +47,7 @@ class Question:
     def answered(self, suggestions: Sequence[Suggestion]) -> Answer:
         return Answer(
             sweep_id=self.sweep_id,
+            version=self.version,
             created=self.created,
             ended=self.created - len(self.pending),
             n=self.n,
@@ -64,20 +69,21 @@ class Answer:
     n: int
     waiting: bool
     suggestions: Sequence[Suggestion]
+    version: int = 1
 
 
 def suggest(question: Question, method: str = "") -> Answer:
     """Answer a question here and now, by another `method` than the sweep's if one is named."""
     method = method or question.method
-    searcher = _searchers.get((question.sweep_id, method))
-    if searcher is None:
+    version, searcher = _searchers.get((question.sweep_id, method), (0, None))
+    if searcher is None or version != question.version:
         searcher = searcher_of(question.spec, question.objective, question.seed, method)
-        _searchers[question.sweep_id, method] = searcher
+        _searchers[question.sweep_id, method] = question.version, searcher
     return question.answered(searcher.suggest(question.history, question.pending, question.n))
 
 
-_searchers: dict[tuple[str, str], Searcher] = {}
-"""A searcher keeps nothing but caches, and a sweep's spec never changes: one of each will do."""
+_searchers: dict[tuple[str, str], tuple[int, Searcher]] = {}
+"""A searcher keeps nothing but caches: one will do for each sweep and method, of the last version of its spec."""
 
 
 def instead(question: Question, why: str) -> list[Suggestion]:

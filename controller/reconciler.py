@@ -160,7 +160,10 @@ class Reconciler:
         ledger = self.ledger(answer.sweep_id)
         if ledger is None:
             return
-        ledger.proposing, ledger.ready = False, answer
+        ledger.proposing = False
+        if answer.version != ledger.sweep.version:
+            return  # the space is another one now: ask again
+        ledger.ready = answer
         if answer.waiting and ledger.sweep.state in (SweepState.pending, SweepState.running):
             self._take_ready(tx, ledger)
 
@@ -361,6 +364,7 @@ def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:
         sweep_id=ledger.sweep.id,
         spec=ledger.sweep.spec,
         objective=ledger.sweep.objective,
+        version=ledger.sweep.version,
         seed=ledger.sweep.seed,
         history=ledger.history(),
         pending=ledger.pending(),

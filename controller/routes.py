@@ -39,6 +39,7 @@ from sweepyard.views import (
     SweepDetail,
     SweepPage,
     SweepView,
+    VersionView,
 )
 
 MOST_ID = 2**63 - 1
@@ -227,6 +228,37 @@ def enqueue_run(sweep: ThatSweep, body: RunRequest, parts: WithParts) -> RunView
     """Let the sweep try a point of the user's choice: the next free agent takes it."""
     params = from_python(body.params, name="point").value
     return views.of(RunView, parts.engine.enqueue(sweep.id, params, outside=body.outside))
+
+
+class EditRequest(BaseModel):
+    """What to change of a sweep: a whole new sweep file (`config` or `yaml`), values by dotted path (`set`; null
+    takes a key away), or both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: dict[str, Any] | None = None
+    yaml: str | None = None
+    set: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _says_something(self) -> EditRequest:
+        if self.config is not None and self.yaml is not None:
+            raise ValueError("give config (a mapping) or yaml (text), not both")
+        return self
+
+
+@router.patch("/sweeps/{sweep_id}", responses=responses(400, 404, 409, 413))
+def edit_sweep(sweep: ThatSweep, body: EditRequest, parts: WithParts) -> VersionView:
+    """Change limits, early termination, bounds and values of a sweep, in any state. Runs whose points are no
+    longer in the space are marked."""
+    source = body.config if body.yaml is None else body.yaml
+    return views.of(VersionView, parts.engine.edit(sweep.id, source, body.set))
+
+
+@router.get("/sweeps/{sweep_id}/versions", responses=responses(404))
+def list_versions(sweep: ThatSweep, parts: WithParts) -> list[VersionView]:
+    """A sweep's spec through all its edits, oldest first."""
+    return [views.of(VersionView, version) for version in parts.store.versions(sweep.id)]
 
 
 class RetryRequest(BaseModel):

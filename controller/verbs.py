@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
-from sweepyard.controller import moves
+from sweepyard.controller import edits, moves
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.port import Verb
 from sweepyard.controller.retries import STOPPED
 from sweepyard.errors import Conflict, IllegalTransition, NotFound
 from sweepyard.plain import Params
-from sweepyard.search.inside import wished
+from sweepyard.search.inside import lies_inside, wished
+from sweepyard.search.space import Space
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Transaction
-from sweepyard.tracking.records import RUN_ENDED, SWEEP_ENDED, Run, RunState, SweepState
+from sweepyard.tracking.records import RUN_ENDED, SWEEP_ENDED, Run, RunState, SpecVersion, SweepState
 
 EVENTS: Mapping[Verb, SweepEvent] = MappingProxyType(
     {
@@ -105,7 +107,50 @@ def enqueue(ledger: Ledger, tx: Transaction, params: Params, now: float, *, outs
         raise Conflict(f"Sweep {sweep.id} is {sweep.state} ({sweep.reason}): it takes no new runs.")
     if sweep.run_cap is not None and len(ledger.runs) >= sweep.run_cap:
         raise Conflict(f"Sweep {sweep.id} has all the {sweep.run_cap} runs that its run_cap allows.")
-    return moves.propose(ledger, tx, wished(sweep.spec, params, outside=outside), now)
+    point = wished(sweep.spec, params, outside=outside)
+    outside = outside and not lies_inside(Space.of(sweep.spec), point.params)
+    return moves.propose(ledger, tx, point, now, outside=outside)
+
+
+def edit(
+    ledger: Ledger, tx: Transaction, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any], now: float
+) -> SpecVersion:
+    """Go on with another version of the sweep's spec; the present one if nothing changes. See `edits.edited`.
+
+    Runs whose points are not in the new space are marked. One that no agent has started is killed, unless it was
+    outside already.
+
+    Raises:
+        SpecError: it is no sweep that can run, or changes what can not change.
+    """
+    sweep = ledger.sweep
+    spec = edits.edited(sweep.spec, source, wishes).data
+    text = edits.told(sweep.spec, spec)
+    if not text:
+        return SpecVersion(sweep_id=sweep.id, version=sweep.version, spec=spec, text="nothing changed", at=now)
+    ledger.edit(tx, spec)
+    strangers = _mark_outside(ledger, tx, now)
+    if strangers:
+        text += f". Runs outside the space now: {strangers}"
+    version = SpecVersion(sweep_id=sweep.id, version=ledger.sweep.version, spec=spec, text=text, at=now)
+    tx.add_version(version)
+    ledger.tell(tx, "sweep.edited", f"version {version.version}: {text}", now)
+    return version
+
+
+def _mark_outside(ledger: Ledger, tx: Transaction, now: float) -> int:
+    """Mark the runs that are outside the present space, and no others: how many there are."""
+    space, marked = Space.of(ledger.sweep.spec), 0
+    for run in list(ledger.runs.values()):
+        outside = not lies_inside(space, run.params)
+        marked += outside
+        if outside == run.outside:
+            continue
+        run = ledger.save_run(tx, run, outside=outside)
+        if outside and run.state is RunState.pending:
+            reason = f"version {ledger.sweep.version} of the sweep's spec has its point no longer"
+            moves.order(ledger, tx, run, "kill", reason, now)
+    return marked
 
 
 def _run(ledger: Ledger, ref: str | int) -> Run:

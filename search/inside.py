@@ -51,6 +51,20 @@ def locate(space: Space, given: Mapping[str, Any]) -> list[Any]:
     return space.settle(values)
 
 
+def lies_inside(space: Space, params: Mapping[str, Any]) -> bool:
+    """Whether the point that a run with these `params` tries is in the space. Other names do not count."""
+    values = space.flatten(params)
+    if values is None:
+        return False
+    try:
+        for parameter, value in zip(space.parameters, values, strict=True):
+            if value is not INACTIVE:
+                _fitted(parameter.distribution, value)
+    except ValueError:
+        return False
+    return space.allows(values)
+
+
 def _said(parameter: Parameter, given: Mapping[str, Any]) -> Any:
     """The value that `given` names for a parameter, nested or by its dotted name."""
     nested = ((at(given, path), name) for path, name in zip(parameter.paths, parameter.names, strict=True))

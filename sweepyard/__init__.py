@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sweepyard.agent.config import Config
     from sweepyard.agent.session import Run, finish, init, log, should_stop
     from sweepyard.agent.summary import Summary
-    from sweepyard.control import cancel, pause, resume, retry, stop, stop_run
+    from sweepyard.control import cancel, edit, pause, resume, retry, stop, stop_run
     from sweepyard.errors import RunStopped, SweepyardError, UserError
     from sweepyard.face import agent, sweep
 
@@ -36,6 +36,7 @@ _HOMES = {
     "UserError": "sweepyard.errors",
     "cancel": "sweepyard.control",
     "checkpoint_dir": "sweepyard.agent.checkpoints",
+    "edit": "sweepyard.control",
     "finish": "sweepyard.agent.session",
     "init": "sweepyard.agent.session",
     "log": "sweepyard.agent.session",
@@ -59,6 +60,7 @@ __all__ = [
     "cancel",
     "checkpoint_dir",
     "config",
+    "edit",
     "finish",
     "init",
     "log",

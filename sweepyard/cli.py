@@ -20,7 +20,7 @@ from sweepyard.lint_cli import lint
 from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import RunState
-from sweepyard.verbs_cli import retry, stop
+from sweepyard.verbs_cli import edit, retry, stop
 
 if TYPE_CHECKING:
     from sweepyard.client import Verb
@@ -40,6 +40,7 @@ app.command("agent")(agent)
 app.command("lint")(lint)
 app.command("enqueue")(enqueue)
 app.command("explain")(explain)
+app.command("edit")(edit)
 app.command("stop")(stop)
 app.command("retry")(retry)
 app.command("best")(best)

@@ -39,6 +39,7 @@ from sweepyard.views import (
     SweepDetail,
     SweepPage,
     SweepView,
+    VersionView,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +110,28 @@ class Client:
     def control(self, sweep_id: str, verb: Verb) -> SweepView:
         """Returns when the change is committed."""
         return self._ask(SweepView, "POST", f"/sweeps/{_safe(sweep_id)}/{verb}")
+
+    def edit(
+        self,
+        sweep_id: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        source: str | Mapping[str, Any] | None = None,
+        source_name: str = "edit",
+    ) -> VersionView:
+        """Change a sweep: by `source`, a whole new sweep file, and by `changes`, values by dotted path (None takes
+        a key away). The answer: its spec as it is now, and what was changed."""
+        body: dict[str, Any] = {"set": changes or {}}
+        if source is not None:
+            body["yaml" if isinstance(source, str) else "config"] = source
+        try:
+            return self._ask(VersionView, "PATCH", f"/sweeps/{_safe(sweep_id)}", body=body)
+        except SpecError as error:
+            raise SpecError(error.problems, source=source_name) from None
+
+    def versions(self, sweep_id: str) -> list[VersionView]:
+        """A sweep's spec through all its edits, oldest first."""
+        return self._ask(list[VersionView], "GET", f"/sweeps/{_safe(sweep_id)}/versions")
 
     def stop_run(self, sweep_id: str, ref: str | int) -> RunView:
         """End one run early, by number or id."""

@@ -9,13 +9,13 @@ All of them raise `NotFound` if there is no such sweep or run, `Conflict` if its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweepyard.client import Client, Verb
-    from sweepyard.views import RunView, SweepView
+    from sweepyard.views import RunView, SweepView, VersionView
 
 
 def pause(sweep_id: str) -> SweepView:
@@ -52,6 +52,21 @@ def retry(sweep_id: str, *runs: str | int, states: Sequence[str] = ("failed", "c
     """
     with _found(sweep_id) as (client, found_id):
         return client.retry(found_id, runs, states=states)
+
+
+def edit(
+    sweep_id: str, changes: Mapping[str, Any] | None = None, *, config: Mapping[str, Any] | None = None
+) -> VersionView:
+    """Change limits, early termination, bounds and values of a sweep, in whatever state it is.
+
+    `changes`: values by dotted path, such as `{"run_cap": 80, "parameters.lr.max": 0.3}`; None takes a key away.
+    `config`: a whole new sweep config. Method, metric and the names of parameters can not change.
+
+    Raises:
+        SpecError: it is no sweep that can run, or changes what can not change.
+    """
+    with _found(sweep_id) as (client, found_id):
+        return client.edit(found_id, changes, source=config)
 
 
 def _control(sweep_id: str, verb: Verb) -> SweepView:

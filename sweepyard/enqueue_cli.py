@@ -24,7 +24,7 @@ def enqueue(
     from sweepyard.terminal import short
     from sweepyard.watch import find_sweep
 
-    params = dict(map(_wish, wishes))
+    params = dict(map(wish, wishes))
     with open_client(dir) as client:
         run = client.enqueue(find_sweep(client, sweep_id).id, params, outside=outside)
     typer.echo(
@@ -32,7 +32,12 @@ def enqueue(
     )
 
 
-def _wish(text: str) -> tuple[str, Any]:
+def wish(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`, the value as YAML means it.
+
+    Raises:
+        UserError: it is not of that form.
+    """
     from sweepyard.controller.yamlfile import load
 
     name, sign, value = text.partition("=")

@@ -53,6 +53,7 @@ TOLD = {
     "run.retried": "goes back to the queue",
     "run.spared": "is spared",
     "sweep.running": "the sweep runs",
+    "sweep.edited": "the sweep is edited",
     "sweep.paused": "the sweep is paused",
     "sweep.finishing": "the sweep takes no new runs",
     "sweep.finished": "the sweep is finished",

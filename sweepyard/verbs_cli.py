@@ -1,4 +1,4 @@
-"""The commands `sweepyard stop` and `sweepyard retry`: what a person wants of single runs."""
+"""The commands `sweepyard edit`, `stop` and `retry`: what a person wants of a sweep that lives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,36 @@ from sweepyard.local import open_client
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]
+
+
+def edit(
+    sweep_id: SweepId,
+    wishes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Such as run_cap=80, parameters.lr.max=0.3; repeat it."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(metavar="SWEEP.yaml", help="A whole new sweep file.")] = None,
+    dir: Dir = None,
+) -> None:
+    """Change limits, early termination, bounds and values of a sweep; without options list what was changed.
+
+    A value is as in YAML, and null takes a key away. Method, metric and names of parameters can not change.
+    """
+    from sweepyard.controller.yamlfile import read_text
+    from sweepyard.enqueue_cli import wish
+    from sweepyard.terminal import clock
+    from sweepyard.watch import find_sweep
+
+    with open_client(dir) as client:
+        found = find_sweep(client, sweep_id)
+        if not wishes and file is None:
+            for version in client.versions(found.id):
+                typer.echo(f"version {version.version}, {clock(version.at)}: {version.text}")
+            return
+        source = None if file is None else read_text(file)
+        named = "edit" if file is None or wishes else str(file)
+        made = client.edit(found.id, dict(map(wish, wishes or ())), source=source, source_name=named)
+    typer.echo(f"Sweep {found.id} is at version {made.version}: {made.text}")
 
 
 def stop(

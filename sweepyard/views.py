@@ -255,6 +255,15 @@ class NewSweep(SweepView):
     notes: list[str] = Field(description="What is allowed in the sweep file, but perhaps not what was meant.")
 
 
+class VersionView(View):
+    """A sweep's spec from one edit to the next."""
+
+    version: int
+    text: str = Field(description="What the edit changed.")
+    at: float
+    spec: dict[str, Any] = Field(description="The checked sweep file in normal form.")
+
+
 class Progress(View):
     """How far a sweep is. `total` is null if nothing but a person ends it."""
 

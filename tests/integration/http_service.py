@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from sweepyard.clock import wait_until
 from sweepyard.controller import verbs
 from sweepyard.controller.http import ConnectionInfo, make_app
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.moves import new_id
+from sweepyard.controller.moves import first_version, new_id
 from sweepyard.controller.port import Verb
 from sweepyard.controller.spec import Spec, read_spec
 from sweepyard.plain import Params
@@ -31,6 +31,7 @@ from sweepyard.tracking.records import (
     Row,
     Run,
     RunState,
+    SpecVersion,
     Sweep,
     SweepState,
 )
@@ -79,6 +80,7 @@ class StoreEngine:
         )
         with self.store.transaction(self.epoch) as tx:
             tx.add_sweep(sweep)
+            tx.add_version(first_version(sweep))
             tx.add_event(Event(sweep_id=sweep.id, kind="sweep.created", text="made", at=NOW))
         return sweep
 
@@ -94,6 +96,12 @@ class StoreEngine:
     def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
         with self._on(sweep_id) as (ledger, tx):
             return verbs.retry(ledger, tx, refs, states, NOW)
+
+    def edit(
+        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any]
+    ) -> SpecVersion:
+        with self._on(sweep_id) as (ledger, tx):
+            return verbs.edit(ledger, tx, source, wishes, NOW)
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         with self._on(sweep_id) as (ledger, tx):
@@ -157,18 +165,18 @@ PAST = [
 
 def _write_past(tx: Transaction) -> None:
     spec = read_spec(CONFIG)
-    tx.add_sweep(
-        Sweep(
-            id=SWEEP,
-            entity="local",
-            project="digits",
-            name="first",
-            spec=spec.data,
-            seed=7,
-            state=SweepState.running,
-            created_at=500.0,
-        )
+    sweep = Sweep(
+        id=SWEEP,
+        entity="local",
+        project="digits",
+        name="first",
+        spec=spec.data,
+        seed=7,
+        state=SweepState.running,
+        created_at=500.0,
     )
+    tx.add_sweep(sweep)
+    tx.add_version(first_version(sweep))
     for one in ("agent-a", "agent-b"):
         tx.save_agent(
             Agent(id=one, sweep_id=SWEEP, host="box", pid=1, version="0", first_seen_at=500.0, last_seen_at=1999.0)

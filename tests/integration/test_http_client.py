@@ -76,6 +76,18 @@ def test_create_and_control(client: Client) -> None:
         client.control(made.id, "pause")
 
 
+def test_edit(client: Client) -> None:
+    made = client.edit(SWEEP, {"run_cap": 30, "parameters.lr.max": 0.25})
+    assert (made.version, made.spec["run_cap"]) == (2, 30)
+    assert made.text == "parameters.lr.max: 0.9 -> 0.25; run_cap: 20 -> 30. Runs outside the space now: 5"
+    assert [version.version for version in client.versions(SWEEP)] == [1, 2]
+    assert client.sweep(SWEEP).version == 2
+    assert [run.outside for run in client.runs(SWEEP).items] == [False, False] + [True] * 5
+    assert client.edit(SWEEP, source=CONFIG).version == 3
+    with pytest.raises(SpecError, match=r"edit: method: can not change \('random'\)"):
+        client.edit(SWEEP, {"method": "bayes"})
+
+
 def test_runs_are_stopped_and_tried_again(client: Client) -> None:
     told = client.stop_run(SWEEP, 6)
     assert (told.state, told.order, told.order_reason) == (RunState.running, "stop", "stopped by the user")

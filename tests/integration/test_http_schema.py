@@ -21,7 +21,8 @@ HEADERS = {"Host": "localhost"}
 CHECKED = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]
 PATHS = {
     "/sweeps": ("GET", "POST"),
-    "/sweeps/{sweep_id}": ("GET",),
+    "/sweeps/{sweep_id}": ("GET", "PATCH"),
+    "/sweeps/{sweep_id}/versions": ("GET",),
     "/sweeps/{sweep_id}/runs": ("GET", "POST"),
     "/sweeps/{sweep_id}/runs/{ref}": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/explanation": ("GET",),
@@ -43,6 +44,7 @@ TAKES_ANYTHING = (
     "/sweeps/{sweep_id}/recommendation",
     "/sweeps/{sweep_id}/importance",
     "/sweeps/{sweep_id}",
+    "/sweeps/{sweep_id}/versions",
     "/sweeps/{sweep_id}/runs/{ref}",
     "/sweeps/{sweep_id}/runs/{ref}/explanation",
     "/runs/{run_id}/explanation",

@@ -10,7 +10,7 @@ from integration.yard import DEADLINE_S, LOST_AFTER_S, Hand, Yard
 from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.wire import Offer
 from sweepyard.clock import wait_until
-from sweepyard.errors import Conflict, NotFound
+from sweepyard.errors import Conflict, NotFound, SpecError
 from sweepyard.tracking.records import AttemptState, Outcome, Run, RunState, Sweep, SweepState
 
 
@@ -295,3 +295,101 @@ def test_idle_agents_beyond_the_open_runs_leave_at_the_end(yard: Yard) -> None:
     assert is_told(spare)
     finish(busy, offer)
     assert is_told(spare, exit="is finished")
+
+
+class TestEdit:
+    def test_bounds_of_a_running_sweep(self, yard: Yard) -> None:
+        sweep = yard.sweep(run_cap=40)
+        hand = yard.hand(sweep)
+        offer = running(yard, hand)
+        made = yard.engine.edit(sweep.id, None, {"parameters.lr.min": 2, "parameters.lr.max": 3})
+        assert made.version == 2
+        assert made.text == (
+            "parameters.lr.min: 0.0 -> 2; parameters.lr.max: 1.0 -> 3. Runs outside the space now: 1"
+        )
+        finish(hand, offer)
+        second = running(yard, hand)
+        assert 2 <= second.params["lr"] <= 3
+        first, newer = yard.store.runs(sweep.id)
+        assert (first.spec_version, first.outside, first.state) == (1, True, RunState.finished)
+        assert (newer.spec_version, newer.outside) == (2, False)
+        yard.restart()
+        yard.engine.edit(sweep.id, None, {"parameters.lr.min": 0})
+        assert [run.outside for run in yard.store.runs(sweep.id)] == [False, False]
+        assert [v.text.partition(":")[0] for v in yard.store.versions(sweep.id)] == [
+            "as created",
+            "parameters.lr.min",
+            "parameters.lr.min",
+        ]
+
+    def test_nothing_to_change_makes_no_version(self, yard: Yard) -> None:
+        sweep = yard.sweep(run_cap=4)
+        same = yard.engine.edit(sweep.id, None, {"run_cap": 4})
+        assert (same.version, same.text) == (1, "nothing changed")
+        with pytest.raises(SpecError, match=r"method: can not change \('random'\)"):
+            yard.engine.edit(sweep.id, None, {"method": "bayes"})
+        assert len(yard.store.versions(sweep.id)) == 1
+
+    def test_a_finished_sweep_goes_on_under_its_new_cap(self, yard: Yard) -> None:
+        sweep = yard.sweep(run_cap=1)
+        hand = yard.hand(sweep)
+        finish(hand, hand.start())
+        assert becomes(yard, sweep, SweepState.finished)
+        yard.engine.edit(sweep.id, None, {"run_cap": 2})
+        assert yard.state(sweep) is SweepState.finished
+        yard.engine.control(sweep.id, "resume")
+        finish(hand, hand.start())
+        assert becomes(yard, sweep, SweepState.finished)
+        assert len(yard.store.runs(sweep.id)) == 2
+
+    def test_a_lower_cap_ends_the_sweep(self, yard: Yard) -> None:
+        sweep = yard.sweep(run_cap=9)
+        hand = yard.hand(sweep)
+        offer = running(yard, hand)
+        yard.engine.edit(sweep.id, None, {"run_cap": 1})
+        assert becomes(yard, sweep, SweepState.finishing)
+        finish(hand, offer)
+        assert becomes(yard, sweep, SweepState.finished)
+
+    def test_values_of_a_grid_come_and_go(self, yard: Yard) -> None:
+        sweep = yard.sweep(method="grid", parameters={"a": {"values": [1, 2, 3]}})
+        hand = yard.hand(sweep)
+        finish(hand, hand.start())
+        yard.engine.control(sweep.id, "pause")
+        yard.engine.edit(sweep.id, None, {"parameters.a.values": [1, 3, 4]})
+        yard.engine.control(sweep.id, "resume")
+        seen = []
+        while not wait_until(lambda: yard.state(sweep) is SweepState.finished, 0.5):
+            if not hand.offers.empty():
+                offer = hand.start()
+                seen.append(offer.params["a"])
+                finish(hand, offer)
+        assert set(seen) >= {3, 4}
+        assert len(yard.store.runs(sweep.id)) == len({run.params["a"] for run in yard.store.runs(sweep.id)})
+
+    def test_a_point_that_waits_and_is_outside_now_is_killed(self, yard: Yard) -> None:
+        sweep = yard.sweep()
+        inside = yard.engine.enqueue(sweep.id, {"lr": 0.5}, outside=False)
+        wanted = yard.engine.enqueue(sweep.id, {"lr": 7}, outside=True)
+        yard.engine.edit(sweep.id, None, {"parameters.lr.max": 0.1})
+        first, second = (yard.store.run(sweep.id, run.number) for run in (inside, wanted))
+        assert first is not None
+        assert second is not None
+        assert (first.state, first.outside) == (RunState.killed, True)
+        assert first.state_reason == "version 2 of the sweep's spec has its point no longer"
+        assert (second.state, second.outside) == (RunState.pending, True)
+
+    def test_a_model_learns_the_new_space(self, yard: Yard) -> None:
+        sweep = yard.sweep(method="bayes", run_cap=8)
+        hand = yard.hand(sweep)
+        for _ in range(6):
+            offer = hand.start()
+            finish(hand, offer, offer.params["lr"])
+        yard.engine.edit(sweep.id, None, {"parameters.lr.min": -1, "parameters.lr.max": -0.5, "run_cap": 12})
+        for _ in range(6):
+            offer = hand.start()
+            finish(hand, offer, offer.params["lr"])
+        assert becomes(yard, sweep, SweepState.finished)
+        newer = [run for run in yard.store.runs(sweep.id) if run.spec_version == 2]
+        assert len(newer) >= 5
+        assert all(-1 <= run.params["lr"] <= -0.5 for run in newer)
