@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from functools import lru_cache
+from statistics import median
 from typing import Any, TypeVar
 
 from sweepyard.controller import findings
@@ -29,6 +30,7 @@ from sweepyard.views import (
     NewSweep,
     PointView,
     Progress,
+    Proposing,
     RowView,
     RunDetail,
     RunPage,
@@ -72,6 +74,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
         **_short(store, sweep, base_url, counts),
         config=sweep.spec,
         size=_size(sweep),
+        proposing=_proposing(store, sweep),
         front=findings.front(store, sweep) if len(sweep.objectives) > 1 else None,
         progress=_progress(store, sweep, counts, now),
         agents=_agents(store, sweep, running),
@@ -192,6 +195,15 @@ def _best(store: Store, sweep: Sweep) -> tuple[Run | None, PointView | None]:
 def _metric(sweep: Sweep) -> MetricView | None:
     metric = sweep.spec.get("metric")
     return MetricView(**{key: metric.get(key) for key in MetricView.model_fields}) if metric else None
+
+
+def _proposing(store: Store, sweep: Sweep) -> Proposing | None:
+    last = store.runs(sweep.id, descending=True, limit=RATE_RUNS)
+    told = [run.detail for run in last if "cost_ms" in run.detail]
+    if not told:
+        return None
+    cost_ms = median(float(detail["cost_ms"]) for detail in told)
+    return Proposing(runs=len(told), cost_ms=cost_ms, unseen=max(int(detail.get("unseen", 0)) for detail in told))
 
 
 def _metrics(sweep: Sweep) -> list[MetricView]:

@@ -82,7 +82,7 @@ def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
 def status(sweep: SweepDetail) -> RenderableType:
     """A sweep as it is now, with what early termination saved, and its last decisions."""
     parts: list[RenderableType] = [*_summary(sweep)]
-    parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
+    parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep), proposing_line(sweep)) if line]
     if any(agent.state == "active" for agent in sweep.agents):
         parts += [Text(), agents_table(sweep)]
     if sweep.decisions:
@@ -325,6 +325,15 @@ def dry_run_line(sweep: SweepDetail) -> str | None:
     which = ", ".join(map(str, back.wrong))
     best = f"best {number(back.best_with_stopping)} instead of {number(back.best)}"
     return f"{story}; wrong of {_many(len(back.wrong), 'run')} ({which}): {best}."
+
+
+def proposing_line(sweep: SweepDetail) -> str | None:
+    """`suggestions take 12 ms, and know all results but the last one`; None where they are made at once."""
+    if sweep.proposing is None:
+        return None
+    missed = {0: "all results", 1: "all results but the last one"}
+    known = missed.get(sweep.proposing.unseen, f"all results but the last {sweep.proposing.unseen} at most")
+    return f"suggestions take {round(sweep.proposing.cost_ms)} ms, and know {known}"
 
 
 def state_text(state: str) -> Text:

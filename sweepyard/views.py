@@ -283,11 +283,20 @@ class SavedView(View):
     share: float = Field(description="The part of all steps that was saved, of 0 to 1.")
 
 
+class Proposing(View):
+    """How the last runs were proposed by a searcher that takes its time."""
+
+    runs: int = Field(description="How many this is about.")
+    cost_ms: float = Field(description="What a suggestion took, the median.")
+    unseen: int = Field(description="How many results came in after a suggestion was asked for, at most.")
+
+
 class SweepDetail(SweepView):
     """One sweep, with what happens in it."""
 
     config: dict[str, Any] = Field(description="The checked sweep file in normal form.")
     size: int | None = Field(description="How many points its space has; null if they cannot be counted.")
+    proposing: Proposing | None = Field(None, description="Null if suggestions are made at once.")
     front: Front | None = Field(None, description="What to choose between if there are several metrics.")
     progress: Progress
     agents: list[AgentView]
