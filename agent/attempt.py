@@ -92,5 +92,6 @@ class LiveAttempt:
             attempt=self.offer.attempt,
             project=project,
             entity=entity,
+            first_step=self.offer.step,
             dir=self.run_dir,
         )

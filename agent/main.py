@@ -107,7 +107,7 @@ def work(
         count=options.count or None,
         max_initial_failures=_max_initial_failures(os.environ),
         heartbeat_s=connection.heartbeat_s,
-        grace_s={**GRACE_S, Wish.stop: options.term_grace_s, Wish.preempt: options.term_grace_s},
+        grace_s={**GRACE_S, **dict.fromkeys((Wish.preempt, Wish.pause, Wish.stop), options.term_grace_s)},
         checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
         wait=options.wait,
     )

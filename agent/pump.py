@@ -309,7 +309,7 @@ class Pump:
             run=offer.run,
             attempt=offer.attempt,
             agent=self._agent.id,
-            parent=None,
+            parent=offer.parent,
         )
 
     def _clean(self) -> None:

@@ -28,7 +28,10 @@ ARGS = "args.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """Which run a training process is. `attempt` 0: none, the code is being tried out by hand."""
+    """Which run a training process is. `attempt` 0: none, the code is being tried out by hand.
+
+    `first_step`: where the steps of its history go on.
+    """
 
     sweep_id: str | None = None
     id: str = "dry-run"
@@ -37,6 +40,7 @@ class RunInfo:
     attempt: int = 0
     project: str = ""
     entity: str = ""
+    first_step: int = 0
     dir: Path | None = None
 
     def environment(self) -> dict[str, str]:
@@ -50,6 +54,7 @@ class RunInfo:
             "SWEEPYARD_ATTEMPT": str(self.attempt),
             "SWEEPYARD_PROJECT": self.project,
             "SWEEPYARD_ENTITY": self.entity,
+            "SWEEPYARD_FIRST_STEP": str(self.first_step),
         }
 
     @classmethod
@@ -65,6 +70,7 @@ class RunInfo:
             attempt=int(environ.get("SWEEPYARD_ATTEMPT", "1")),
             project=environ.get("SWEEPYARD_PROJECT", ""),
             entity=environ.get("SWEEPYARD_ENTITY", ""),
+            first_step=int(environ.get("SWEEPYARD_FIRST_STEP", "0")),
             dir=Path(environ["SWEEPYARD_RUN_DIR"]),
         )
 

@@ -141,7 +141,7 @@ def init(
         info = RunInfo(project=project or "", entity=entity or "", name=name or "dry-run")
     elif project not in (None, info.project) or entity not in (None, info.entity):
         warn(f"init(project, entity) has no effect in a sweep: the run belongs to {info.entity}/{info.project}.")
-    step = _finished.step if _finished and _finished.id == info.id and info.attempt else 0
+    step = _finished.step if _finished and _finished.id == info.id and info.attempt else info.first_step
     given = configfile.read(config) if isinstance(config, str | os.PathLike) else as_mapping(config)
     given = merge(configfile.read_defaults(), given)
     _current = Run(info, given, step=step, allow_val_change=allow_val_change)

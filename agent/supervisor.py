@@ -15,16 +15,23 @@ class Wish(IntEnum):
 
     preempt = 1
     """This agent leaves: the run goes back to the queue."""
-    stop = 2
-    kill = 3
-    drop = 4
+    pause = 2
+    """The run goes on later, from its checkpoint."""
+    stop = 3
+    kill = 4
+    drop = 5
     """The run is not this agent's any more."""
 
 
-GRACE_S = {Wish.preempt: 10.0, Wish.stop: 10.0, Wish.kill: 2.0, Wish.drop: 0.0}
+GRACE_S = {Wish.preempt: 10.0, Wish.pause: 10.0, Wish.stop: 10.0, Wish.kill: 2.0, Wish.drop: 0.0}
 """Seconds between SIGTERM and SIGKILL."""
 
-OUTCOME = {Wish.preempt: Outcome.preempted, Wish.stop: Outcome.stopped, Wish.kill: Outcome.killed}
+OUTCOME = {
+    Wish.preempt: Outcome.preempted,
+    Wish.pause: Outcome.preempted,
+    Wish.stop: Outcome.stopped,
+    Wish.kill: Outcome.killed,
+}
 
 
 class Ladder:

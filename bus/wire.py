@@ -35,7 +35,10 @@ class _Wire(BaseModel):
 
 
 class Offer(_Wire):
-    """May be taken by one agent: run this attempt."""
+    """May be taken by one agent: run this attempt.
+
+    `step`: where the steps of its history go on. `parent`: the run whose checkpoint is where it begins.
+    """
 
     v: Literal[1] = WIRE_VERSION
     sweep: str
@@ -44,6 +47,8 @@ class Offer(_Wire):
     attempt: int
     name: str
     params: dict[str, Any]
+    step: int = 0
+    parent: str | None = None
 
     @property
     def ref(self) -> AttemptRef:
@@ -140,11 +145,12 @@ MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminat
 class AttemptOrder(_Wire):
     """What the controller wants of an attempt that an agent executes.
 
-    `stop`: end it early, report it `stopped`. `kill`: end it at once, report it `killed`. `drop`: it is not
-    yours any more; end it at once and report nothing further.
+    `pause`: end it, it will go on later; report it `preempted`. `stop`: end it early, report it `stopped`.
+    `kill`: end it at once, report it `killed`. `drop`: it is not yours any more; end it at once and report nothing
+    further.
     """
 
-    kind: Literal["stop", "kill", "drop"]
+    kind: Literal["pause", "stop", "kill", "drop"]
     reason: str
 
 

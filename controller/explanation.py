@@ -41,6 +41,8 @@ def _answer(ledger: Ledger, run: Run, decisions: list[Decision], outlooks: list[
     if last is not None and last.action == "stop":
         ended = "Stopped" if run.state in RUN_ENDED else "Told to stop"
         return f"{ended} by {last.rule}: {last.reason}."
+    if last is not None and last.action == "pause" and run.state not in RUN_ENDED:
+        return f"Paused by {last.rule}: {last.reason}. Now, {'; '.join(each.text for each in outlooks)}."
     spared = next((one for one in decisions if one.action == "would_stop"), None)
     if spared is not None:
         return f"Spared, since this is a dry run; {spared.rule} would have stopped it: {spared.reason}."

@@ -197,6 +197,8 @@ def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
             decided_at=now,
         )
     )
+    if verdict.action == "pause":
+        return moves.order(ledger, tx, run, "pause", verdict.reason, now)
     if not stop:
         return run
     if ledger.is_dry:

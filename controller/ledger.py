@@ -13,9 +13,10 @@ from typing import Any
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
-from sweepyard.schedulers.port import Curve, Curves, Foretold, Scheduler
-from sweepyard.schedulers.registry import is_dry, make_scheduler, max_iter_of, resource_of
+from sweepyard.schedulers.port import Curve, Curves, Foretold, Scheduler, Turn
+from sweepyard.schedulers.registry import is_dry, make_scheduler, max_iter_of, promoter_of, resource_of
 from sweepyard.search.port import Observation
+from sweepyard.search.space import Space
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
@@ -63,7 +64,9 @@ class Ledger:
     def new(cls, sweep: Sweep) -> Ledger:
         """The ledger of a sweep without runs."""
         rule = sweep.spec.get("early_terminate")
-        return cls(sweep, make_scheduler(rule, sweep.objective, sweep.seed) if rule and sweep.objective else None)
+        if not rule or not sweep.objective:
+            return cls(sweep, None)
+        return cls(sweep, make_scheduler(rule, sweep.objective, sweep.seed, lambda: Space.of(sweep.spec)))
 
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> Ledger:
@@ -112,6 +115,21 @@ class Ledger:
     def is_dry(self) -> bool:
         """Whether early termination only says what it would do."""
         return is_dry(self.sweep.spec.get("early_terminate"))
+
+    @property
+    def paused(self) -> list[Run]:
+        return [run for run in self.open_runs if run.state is RunState.paused]
+
+    def turns(self) -> list[Turn]:
+        """What there is to do with paused runs where there are slots for them."""
+        promoter = promoter_of(self.scheduler)
+        return promoter.turns(self.curves) if promoter and self.paused else []
+
+    @property
+    def members(self) -> int | None:
+        """How many runs the search is to propose, if early termination says so."""
+        promoter = promoter_of(self.scheduler)
+        return promoter.members if promoter else None
 
     @property
     def judged(self) -> Curves:
@@ -245,6 +263,7 @@ class Ledger:
         self.runs[run.id] = run
         curve = self.curves.setdefault(run.id, Curve(number=run.number, params=run.params))
         curve.ended, curve.finished = run.state in RUN_ENDED, run.state is RunState.finished
+        curve.paused = run.state is RunState.paused
         if run.state in RUN_ENDED:
             self._open.pop(run.id, None)
         else:

@@ -14,6 +14,7 @@ from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
 from sweepyard.controller.retries import refusal
 from sweepyard.controller.runnames import DEFAULT, run_name
+from sweepyard.schedulers.port import Turn
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.lifecycle import (
     ATTEMPT_MOVES,
@@ -30,6 +31,7 @@ from sweepyard.tracking.records import (
     RUN_ENDED,
     SWEEP_ENDED,
     Attempt,
+    Decision,
     Order,
     Outcome,
     Run,
@@ -181,8 +183,8 @@ def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, now: float) 
     state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.lose)
     ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
     ledger.tell(tx, "attempt.lost", f"attempt {run.attempt} was lost: {reason}", now, run)
-    if run.order == "stop" and run.state is RunState.running:
-        return _move_run(ledger, tx, run, RunEvent.stop, run.order_reason, now)
+    if run.order in ("pause", "stop") and run.state is RunState.running:
+        return _move_run(ledger, tx, run, RunEvent(run.order), run.order_reason, now)
     if run.order == "kill":
         return _move_run(ledger, tx, run, RunEvent.kill, run.order_reason, now)
     run = replace(run, failed_on=[*run.failed_on, attempt.agent_id])
@@ -204,11 +206,66 @@ def order(ledger: Ledger, tx: Transaction, run: Run, wish: Order, reason: str, n
     if run.state is RunState.running:
         ledger.tell(tx, f"run.{wish}_ordered", reason, now, run)
         return ledger.save_run(tx, run, order=wish, order_reason=reason)
+    if run.state is RunState.paused:
+        return _move_run(ledger, tx, run, RunEvent(wish), reason, now)
     if attempt is not None and attempt.state in ATTEMPT_OPEN:
         state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.supersede)
         ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
         ledger.superseded.append((run.id, attempt.n))
     return _move_run(ledger, tx, run, RunEvent.kill, reason, now)
+
+
+def promote(ledger: Ledger, tx: Transaction, run: Run, reason: str, now: float) -> Run:
+    """A paused run goes on, from its checkpoint: what it has reported counts for the next attempt as well."""
+    points = ledger.curves[run.id].points()
+    run = ledger.save_run(
+        tx,
+        run,
+        state=move(RUN_MOVES, run.state, RunEvent.promote),
+        state_reason=reason,
+        attempt=run.attempt + 1,
+        order=None,
+        order_reason="",
+        started_at=None,
+    )
+    ledger.ordered.discard(run.id)
+    _offer(ledger, tx, run, now)
+    tx.add_points(run.key, run.attempt, points)
+    ledger.tell(tx, "run.promoted", reason, now, run)
+    return run
+
+
+def take_turn(ledger: Ledger, tx: Transaction, turn: Turn, now: float) -> Run:
+    """A paused run goes on; or it is over, and its successor begins, unless the sweep takes no more runs."""
+    run, cap = ledger.runs[turn.run_id], ledger.sweep.run_cap
+    replaced = turn.successor is not None and (cap is None or len(ledger.runs) < cap)
+    tx.add_decision(
+        Decision(
+            run_key=run.key,
+            attempt=run.attempt,
+            action="stop" if replaced else "promote",
+            rule=turn.rule,
+            reason=turn.reason,
+            rung=turn.rung,
+            value=turn.value,
+            threshold=turn.threshold,
+            peers=turn.peers,
+            decided_at=now,
+        )
+    )
+    if not replaced or turn.successor is None or turn.parent is None:
+        return promote(ledger, tx, run, turn.reason, now)
+    order(ledger, tx, run, "stop", turn.reason, now)
+    parent = ledger.runs[turn.parent]
+    reason = f"in the place of run {run.number}: from the checkpoint of run {parent.number}, parameters near its"
+    detail = {"parent": parent.id, "parent_number": parent.number, "replaces": run.number}
+    return propose(ledger, tx, Suggestion(params=turn.successor, reason=reason, detail=detail), now)
+
+
+def dismiss(ledger: Ledger, tx: Transaction, reason: str, now: float) -> None:
+    """Paused runs get no further turn."""
+    for run in ledger.paused:
+        order(ledger, tx, run, "stop", f"{reason}; {run.state_reason}", now)
 
 
 def move_sweep(ledger: Ledger, tx: Transaction, event: SweepEvent, reason: str, now: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sweepyard.schedulers.port import Turn
 from sweepyard.tracking.records import AttemptState, Objective, SweepState
 
 SLOTS_PER_UNSEEN = 16
@@ -38,7 +39,8 @@ class View:
     `budget`: what may be spent; `hours`: since the first run was made; `failures`: runs that failed or crashed.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
-    next run was asked for; None: none is ready.
+    next run was asked for; None: none is ready. `paused`: how many runs wait for their turn; `turns`: those that
+    have one when there is a slot; `members`: how many runs there are to be before they take turns.
     """
 
     state: SweepState
@@ -62,6 +64,9 @@ class View:
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
+    paused: int = 0
+    turns: Sequence[Turn] = ()
+    members: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,20 @@ class Lose:
 
 
 @dataclass(frozen=True, slots=True)
+class Go:
+    """A paused run goes on, or its successor does."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Paused runs get no further turn."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     reason: str
 
@@ -116,7 +135,7 @@ class Close:
     reason: str
 
 
-Intent: TypeAlias = Propose | Ask | Take | Repeat | Offer | Withdraw | Lose | Finish | Close
+Intent: TypeAlias = Propose | Ask | Take | Repeat | Offer | Withdraw | Lose | Go | Dismiss | Finish | Close
 
 
 def plan(view: View) -> list[Intent]:
@@ -130,18 +149,29 @@ def plan(view: View) -> list[Intent]:
         return [Withdraw(a.run_id) for a in _offered(view) if a.age_s is not None]
     offers: list[Intent] = [Offer(a.run_id) for a in _offered(view) if a.age_s is None]
     if view.state is SweepState.finishing:
-        return offers if view.attempts else [Close("all its runs have ended")]
+        if view.attempts:
+            return offers
+        return (
+            [Dismiss("it was paused when its sweep ended")] if view.paused else [Close("all its runs have ended")]
+        )
     done = _done(view)
     if done is not None:
         return [*offers, Finish(done)]
     wanted = view.free - len(_offered(view))
-    if view.run_cap is not None:
-        wanted = min(wanted, view.run_cap - view.created)
+    turns: list[Intent] = [Go(turn) for turn in view.turns[: max(wanted, 0)]]
+    complete = _complete(view)
+    if complete is not None:
+        takes_turns = view.turns or (view.paused and view.attempts)
+        return [*offers, *turns] if takes_turns else [*offers, Finish(complete)]
+    wanted -= len(turns)
+    for limit in (view.run_cap, view.members):
+        if limit is not None:
+            wanted = min(wanted, limit - view.created)
     again = min(max(wanted, 0), view.missing)
     repeats: list[Intent] = [Repeat(again)] if again else []
     points = math.ceil((wanted - again) / view.times)
     proposals = _ahead(view, points) if view.costly else [Propose(points)] if points > 0 else []
-    return [*offers, *repeats, *proposals]
+    return [*offers, *turns, *repeats, *proposals]
 
 
 def _ahead(view: View, points: int) -> list[Intent]:
@@ -180,17 +210,24 @@ def _losses(view: View) -> list[Intent]:
 
 
 def _done(view: View) -> str | None:
-    """Why no further run should be proposed, None if some should."""
+    """Why the sweep should come to an end, None if it should go on."""
     if view.target is not None and view.best is not None and view.objective is not None:
         reached = view.best == view.target or view.objective.better(view.best, view.target)
         if reached:
             return f"{view.objective.name} reached the target {view.target:g} (run {view.best_run}: {view.best:g})"
-    if view.run_cap is not None and view.created >= view.run_cap:
-        return f"run_cap {view.run_cap} is reached"
     if (limit := view.budget.get("hours")) is not None and view.hours >= limit:
         return f"its budget of {limit:g} hours is used up"
     if (limit := view.budget.get("failures")) is not None and view.failures >= limit:
         return f"{view.failures} runs failed or crashed, and its budget allows {limit:g}"
+    return None
+
+
+def _complete(view: View) -> str | None:
+    """Why no further run should be proposed, None if some should."""
+    if view.run_cap is not None and view.created >= view.run_cap:
+        return f"run_cap {view.run_cap} is reached"
+    if view.members is not None and view.created >= view.members:
+        return f"all {view.members} members of its population have come to their end"
     if view.exhausted and not view.missing:
         return "every point of the space has been tried"
     return None

@@ -245,6 +245,9 @@ class Reconciler:
             lost_agents=self._agents.lost(now),
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
+            paused=len(ledger.paused),
+            turns=ledger.turns(),
+            members=ledger.members,
         )
 
     def _age_s(self, run: Run, now: float) -> float | None:
@@ -269,6 +272,10 @@ class Reconciler:
         match intent:
             case planner.Lose(run_id, reason):
                 moves.lose(ledger, tx, ledger.runs[run_id], reason=reason, now=now)
+            case planner.Go(turn):
+                moves.take_turn(ledger, tx, turn, now)
+            case planner.Dismiss(reason):
+                moves.dismiss(ledger, tx, reason, now)
             case planner.Finish(reason):
                 moves.move_sweep(ledger, tx, SweepEvent.finish, reason, now)
             case planner.Close(reason):
@@ -317,7 +324,7 @@ class Reconciler:
         try:
             for ref, offer in effects.offers.items():
                 failpoint("offer.before")
-                self._bus.offer(offer)
+                self._bus.offer(self._with_step(offer))
                 failpoint("offer.after")
                 self._queued_at[ref] = self._clock.monotonic()
             for agent_id in effects.acks.keys() | effects.orders.keys():
@@ -336,6 +343,15 @@ class Reconciler:
         for question in effects.questions:
             failpoint("ask.before")
             ask(question)
+
+    def _with_step(self, offer: WireOffer) -> WireOffer:
+        """An attempt that goes on goes on with the steps of its history, too. After the commit: rows are read."""
+        ledger = self.ledger(offer.sweep)
+        run = ledger.runs[offer.run] if ledger else None
+        if run is None or not run.steps:
+            return offer
+        last = self._store.history(run.key, after_line=run.lines - 2)
+        return offer.model_copy(update={"step": last[-1].step + 1 if last else 0})
 
     def _guide_agents(self, ledger: Ledger) -> None:
         """Tell the agents of a sweep whether there is, or will be, work for them."""
@@ -381,4 +397,5 @@ def _offer(run: Run) -> WireOffer:
         attempt=run.attempt,
         name=run.name,
         params=run.params,
+        parent=run.detail.get("parent"),
     )

@@ -77,6 +77,16 @@ class Asha(Rule):
     eta: Eta = 3
     brackets: Annotated[int, PlainValidator(between(1, 20, as_whole))] = 1
     min_peers: Count | None = None
+    promote: Annotated[bool, PlainValidator(as_flag)] | None = None
+
+    @model_validator(mode="after")
+    def _can_promote(self) -> Asha:
+        if self.promote:
+            _check_goes_on(self, "promote")
+            for key, given in (("brackets", self.brackets > 1), ("min_peers", self.min_peers is not None)):
+                if given:
+                    raise Misplaced(key, "does not go with promote")
+        return self
 
     @model_validator(mode="after")
     def _has_rungs(self) -> Asha:
@@ -123,6 +133,26 @@ class Auto(Rule):
     min_iter: Resource = 1
 
 
+class Population(Rule):
+    """`size`: how many members; each pauses after every `interval`."""
+
+    size: Annotated[int, PlainValidator(between(2, 1000, as_whole))]
+    interval: Positive
+    quantile: Annotated[int | float, PlainValidator(between(0, 0.5, as_number))] = 0.25
+
+    @model_validator(mode="after")
+    def _can_go_on(self) -> Population:
+        _check_goes_on(self, "a population")
+        return self
+
+
+def _check_goes_on(rule: Rule, what: str) -> None:
+    if rule.resource is None:
+        raise ValueError(f"{what} needs resource, the key that says how far a run is: it goes on from checkpoints")
+    if rule.dry_run:
+        raise Misplaced("dry_run", f"does not go with {what}: nothing would be paused")
+
+
 class NotFinite(Rule):
     """`type: nan`."""
 
@@ -137,6 +167,7 @@ RULES: Mapping[str, type[Rule]] = {
     "hyperband": Hyperband,
     "asha": Asha,
     "median": Median,
+    "population": Population,
     "patience": Patience,
     "threshold": Threshold,
     "curve": CurveRule,

@@ -67,7 +67,9 @@ def stop_run(ledger: Ledger, tx: Transaction, ref: str | int, now: float) -> Run
     run = _run(ledger, ref)
     if run.state in RUN_ENDED:
         raise Conflict(f"Run {run.number} of sweep {run.sweep_id} is {run.state}: there is nothing to stop.")
-    return run if run.order else moves.order(ledger, tx, run, "stop", "stopped by the user", now)
+    if run.state is RunState.running and run.order in ("stop", "kill"):
+        return run
+    return moves.order(ledger, tx, run, "stop", "stopped by the user", now)
 
 
 def retry(

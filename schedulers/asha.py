@@ -46,7 +46,7 @@ class Asha:
         brackets: int = 1,
         min_peers: int | None = None,
     ) -> None:
-        self.rungs = _rungs(min_iter, eta, max_iter)
+        self.rungs = rungs_between(min_iter, eta, max_iter)
         self.shares = _shares(len(self.rungs), brackets, eta)
         self._objective = objective
         self._offset = float(np.random.default_rng(np.random.SeedSequence([seed])).random())
@@ -112,7 +112,8 @@ class Asha:
         return len(peers), peers[max(1, int(len(peers) / self._eta)) - 1] if peers else math.nan
 
 
-def _rungs(min_iter: int, eta: float, max_iter: int | None) -> Sequence[float]:
+def rungs_between(min_iter: int, eta: float, max_iter: int | None) -> Sequence[float]:
+    """min_iter * eta**k, rounded down, below `max_iter`."""
     steps = (int(min_iter * eta**k) for k in range(_MOST_RUNGS))
     found = sorted({rung for rung in steps if max_iter is None or rung < max_iter})
     return found or [min_iter]

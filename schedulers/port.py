@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sweepyard.plain import Params
 from sweepyard.tracking.records import Point
 
-Action: TypeAlias = Literal["continue", "stop"]
+Action: TypeAlias = Literal["continue", "stop", "pause", "promote"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Curve:
     `values` are as logged, oldest first. `positions[i]` is the resource that was spent when `values[i]` was
     logged: 1, 2, 3, ... unless the user names a key (`resource: epoch`), then the largest value of that key so
     far. So positions never fall, and several values may share one. `ended`: it gets no more values. `finished`: it
-    came to its own end. `broken`: its newest value was not finite (and is none of `values`). `source`: the other
-    sweep that it was run in, of a prior run.
+    came to its own end. `paused`: it waits to go on. `broken`: its newest value was not finite (and is none of
+    `values`). `source`: the other sweep that it was run in, of a prior run.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Curve:
     positions: list[float] = field(default_factory=list)
     ended: bool = False
     finished: bool = False
+    paused: bool = False
     broken: bool = False
     source: str = ""
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -59,10 +60,15 @@ class Curve:
         for point in points:
             self.add(point.value, point.position)
 
+    def points(self) -> list[Point]:
+        """Its values as they are stored."""
+        return [Point(k, *pair) for k, pair in enumerate(zip(self.values, self.positions, strict=True), 1)]
+
     def until(self, rung: float) -> Curve:
         """The curve of a run that was stopped at `rung`: up to its first value there."""
         length = (self.index_at(rung) or 0) + 1
-        return replace(self, values=self.values[:length], positions=self.positions[:length], ended=True)
+        values, positions = self.values[:length], self.positions[:length]
+        return replace(self, values=values, positions=positions, ended=True, memo={})
 
 
 Curves: TypeAlias = Mapping[str, Curve]
@@ -136,4 +142,40 @@ class Scheduler(Protocol):
 
     def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
         """How `run_id`, one of `curves`, stands with each rule that this scheduler consists of."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What becomes of a paused run for which there is a slot now: it goes on, or another takes its place.
+
+    `reason`: a sentence. `successor`: a new run that takes its place, and begins with the checkpoint of `parent`.
+    """
+
+    run_id: str
+    rule: str
+    reason: str
+    rung: float
+    value: float | None = None
+    threshold: float | None = None
+    peers: int = 1
+    parent: str | None = None
+    successor: Params | None = None
+
+
+@runtime_checkable
+class Promoter(Protocol):
+    """A scheduler whose verdicts may be `pause`, and that says which paused run goes on when there is a slot."""
+
+    @property
+    def members(self) -> int | None:
+        """How many runs the search is to propose; None: as many as it may."""
+        ...
+
+    def judge(self, run_id: str, curves: Curves) -> Verdict | None: ...
+
+    def outlook(self, run_id: str, curves: Curves) -> list[Outlook]: ...
+
+    def turns(self, curves: Curves) -> list[Turn]:
+        """What there is to do with paused runs, most urgent first; each takes a slot."""
         ...

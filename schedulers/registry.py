@@ -11,8 +11,12 @@ from sweepyard.errors import Problem, SpecError
 from sweepyard.schedulers.asha import Asha
 from sweepyard.schedulers.hyperband import Hyperband
 from sweepyard.schedulers.median import Median
-from sweepyard.schedulers.port import Curves, Outlook, Scheduler, Verdict
+from sweepyard.schedulers.population import Population
+from sweepyard.schedulers.port import Curves, Outlook, Promoter, Scheduler, Verdict
+from sweepyard.schedulers.promotion import Promotion
 from sweepyard.schedulers.single import NotFinite, Patience, Threshold
+from sweepyard.search.explore import perturbed
+from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
 Rule: TypeAlias = Mapping[str, Any]
@@ -27,7 +31,9 @@ def _foretelling(name: str, rule: Rule, objective: Objective) -> Scheduler:
 RULES: Mapping[str, Callable[[Rule, Objective, int], Scheduler]] = MappingProxyType(
     {
         "hyperband": lambda rule, objective, _seed: Hyperband.from_spec(rule, objective),
-        "asha": Asha.from_spec,
+        "asha": lambda rule, objective, seed: (
+            Promotion.from_spec(rule, objective) if rule.get("promote") else Asha.from_spec(rule, objective, seed)
+        ),
         "median": lambda rule, objective, _seed: Median.from_spec(rule, objective),
         "patience": lambda rule, objective, _seed: Patience.from_spec(rule, objective),
         "threshold": lambda rule, objective, _seed: Threshold.from_spec(rule, objective),
@@ -38,15 +44,23 @@ RULES: Mapping[str, Callable[[Rule, Objective, int], Scheduler]] = MappingProxyT
 )
 
 
+PRECEDENCE = ("stop", "pause", "continue")
+
+
 class Rules:
     """Several rules, in the order of the file: the first that says stop is the one whose verdict counts."""
 
     def __init__(self, rules: Sequence[Scheduler]) -> None:
         self._rules = rules
 
+    @property
+    def promoter(self) -> Promoter | None:
+        return next((rule for rule in self._rules if isinstance(rule, Promoter)), None)
+
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         verdicts = [verdict for rule in self._rules if (verdict := rule.judge(run_id, curves))]
-        chosen = next((each for each in verdicts if each.action == "stop"), next(iter(verdicts), None))
+        verdicts.sort(key=lambda each: PRECEDENCE.index(each.action))
+        chosen = next(iter(verdicts), None)
         return chosen and replace(chosen, reason=f"{chosen.rule}, {chosen.reason}")
 
     def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
@@ -75,21 +89,36 @@ def is_dry(early_terminate: Rule | Sequence[Rule] | None) -> bool:
     return any(rule.get("dry_run", False) for rule in rules_of(early_terminate))
 
 
+def promoter_of(scheduler: Scheduler | None) -> Promoter | None:
+    """The one that gives paused runs their turns, if there is one."""
+    if isinstance(scheduler, Rules):
+        return scheduler.promoter
+    return scheduler if isinstance(scheduler, Promoter) else None
+
+
 def make_scheduler(
-    early_terminate: Rule | Sequence[Rule] | None, objective: Objective, seed: int = 0
+    early_terminate: Rule | Sequence[Rule] | None,
+    objective: Objective,
+    seed: int = 0,
+    space: Callable[[], Space] | None = None,
 ) -> Scheduler | None:
     """The scheduler of a sweep with this `early_terminate`; None if it has none.
+
+    `space`: what a population varies; no other rule needs it.
 
     Raises:
         SpecError: no such rule, or its numbers make none.
     """
-    made = [_make(rule, objective, seed) for rule in rules_of(early_terminate)]
+    made = [_make(rule, objective, seed, space) for rule in rules_of(early_terminate)]
     return made[0] if len(made) == 1 else Rules(made) if made else None
 
 
-def _make(rule: Rule, objective: Objective, seed: int) -> Scheduler:
+def _make(rule: Rule, objective: Objective, seed: int, space: Callable[[], Space] | None) -> Scheduler:
     kind = str(rule.get("type"))
+    if kind == "population" and space is not None:
+        varied = space()
+        return Population.from_spec(rule, objective, seed, lambda params, rng: perturbed(varied, params, rng))
     if kind not in RULES:
-        message = f"there is no rule '{kind}'. Choose one of: {', '.join(RULES)}"
+        message = f"there is no rule '{kind}'. Choose one of: {', '.join((*RULES, 'population'))}"
         raise SpecError([Problem(path="early_terminate.type", message=message)])
     return RULES[kind](rule, objective, seed)

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from sweepyard.views import Explanation, RungView
 
-DONE = {"stop": "stopped", "continue": "went on", "would_stop": "would be stopped"}
+DONE = {
+    "stop": "stopped",
+    "continue": "went on",
+    "pause": "paused",
+    "promote": "promoted",
+    "would_stop": "would be stopped",
+}
 
 
 def explain(

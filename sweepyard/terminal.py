@@ -52,6 +52,8 @@ TOLD = {
     "run.killed": "killed",
     "run.retried": "goes back to the queue",
     "run.spared": "is spared",
+    "run.paused": "pauses",
+    "run.promoted": "goes on",
     "sweep.running": "the sweep runs",
     "sweep.edited": "the sweep is edited",
     "sweep.paused": "the sweep is paused",
@@ -62,7 +64,13 @@ TOLD = {
 }
 """Events that are worth a line, and how they are told. The rest is in the story of each run."""
 
-ACTIONS = {"stop": "stop", "continue": "go on", "would_stop": "would stop"}
+ACTIONS = {
+    "stop": "stop",
+    "continue": "go on",
+    "pause": "pause",
+    "promote": "promote",
+    "would_stop": "would stop",
+}
 LINES_SHOWN = 6
 LOST_AGENTS_SHOWN = 2
 LONG_COLUMNS = ("parameters", "why")

@@ -10,7 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sweepyard.tracking.records import AttemptState, Goal, Middle, Order, Outcome, RunState, Summary, SweepState
+from sweepyard.tracking.records import (
+    Action,
+    AttemptState,
+    Goal,
+    Middle,
+    Order,
+    Outcome,
+    RunState,
+    Summary,
+    SweepState,
+)
 
 
 class View(BaseModel):
@@ -123,7 +133,7 @@ class DecisionView(View):
 
     run_number: int | None
     attempt: int
-    action: Literal["continue", "stop", "would_stop"]
+    action: Action
     rule: str
     reason: str
     rung: float = Field(description="The resource at which it was judged: values logged, or the user's own key.")
@@ -145,9 +155,7 @@ class RungView(View):
     threshold: float | None = Field(description="What it had, or would have, to reach.")
     peers: int = Field(description="How many runs set the threshold, this one included.")
     probability: float | None = None
-    action: Literal["continue", "stop", "would_stop"] | None = Field(
-        None, description="Null: nothing was decided."
-    )
+    action: Action | None = Field(None, description="Null: nothing was decided.")
     reason: str = ""
     decided_at: float | None = None
 

@@ -38,6 +38,8 @@ class RunEvent(StrEnum):
     kill = "kill"
     preempt = "preempt"
     retry = "retry"
+    pause = "pause"
+    promote = "promote"
 
 
 class AttemptEvent(StrEnum):
@@ -84,6 +86,10 @@ RUN_MOVES: Table[RunState, RunEvent] = MappingProxyType(
         (_R.running, RunEvent.preempt): _R.preempted,
         (_R.running, RunEvent.retry): _R.pending,
         (_R.preempted, RunEvent.retry): _R.pending,
+        (_R.running, RunEvent.pause): _R.paused,
+        (_R.paused, RunEvent.promote): _R.pending,
+        (_R.paused, RunEvent.stop): _R.stopped,
+        (_R.paused, RunEvent.kill): _R.killed,
         (_R.finished, RunEvent.retry): _R.pending,
         (_R.stopped, RunEvent.retry): _R.pending,
         (_R.failed, RunEvent.retry): _R.pending,

@@ -16,8 +16,8 @@ Goal: TypeAlias = Literal["minimize", "maximize"]
 Summary: TypeAlias = Literal["last", "min", "max", "best", "mean"]
 Middle: TypeAlias = Literal["mean", "median", "worst"]
 """What several runs of one point are summed up to."""
-Order: TypeAlias = Literal["stop", "kill"]
-"""What the controller wants of a running run: `stop` ends it early, `kill` ends it now."""
+Order: TypeAlias = Literal["pause", "stop", "kill"]
+"""What the controller wants of a running run: `pause` ends its attempt, `stop` ends it early, `kill` now."""
 
 
 class SweepState(StrEnum):
@@ -38,6 +38,7 @@ class RunState(StrEnum):
     crashed = "crashed"
     killed = "killed"
     preempted = "preempted"
+    paused = "paused"
 
 
 class AttemptState(StrEnum):
@@ -272,16 +273,17 @@ class Point(NamedTuple):
     position: float
 
 
+Action: TypeAlias = Literal["continue", "stop", "pause", "promote", "would_stop"]
+"""What was made of a run. `promote`: a paused run goes on; `would_stop`: a dry run would have stopped it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a scheduler decided about a run when a report arrived, and why: see `schedulers.port.Verdict`.
-
-    `would_stop`: a dry run would have stopped it here.
-    """
+    """What a scheduler decided about a run when a report arrived, and why: see `schedulers.port.Verdict`."""
 
     run_key: int
     attempt: int
-    action: Literal["continue", "stop", "would_stop"]
+    action: Action
     rule: str
     reason: str
     rung: float

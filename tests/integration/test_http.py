@@ -157,6 +157,7 @@ class TestSweeps:
             "crashed": 0,
             "killed": 0,
             "preempted": 0,
+            "paused": 0,
         }
         assert (shown["best"]["number"], shown["best"]["objective"]) == (5, 0.95)
         assert shown["metric"] == {"name": "acc", "goal": "maximize", "target": 0.99, "summary": None}

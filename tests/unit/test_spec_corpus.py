@@ -421,6 +421,27 @@ BAD: dict[str, tuple[str, int, str]] = {
         5,
         "s: unknown key (asha takes type, resource, nan, dry_run,",
     ),
+    "promote without resource": (
+        stop("type: asha, promote: true"),
+        5,
+        "promote needs resource, the key that says",
+    ),
+    "promote with brackets": (
+        stop("type: asha, brackets: 2, max_iter: 27, promote: true, resource: e"),
+        5,
+        "brackets: does not go with promote",
+    ),
+    "population without resource": (
+        stop("type: population, size: 4, interval: 2"),
+        5,
+        "a population needs resource",
+    ),
+    "population of one": (stop("type: population, size: 1, interval: 2, resource: e"), 5, "size: 1 is too small"),
+    "population that tries out": (
+        stop("type: population, dry_run: true, size: 4, interval: 2, resource: e"),
+        5,
+        "dry_run: does not go with a population",
+    ),
     "median min_peers a fraction": (stop("type: median, min_peers: 1.5"), 5, "1.5 is not a whole number"),
     "median min_iter negative": (stop("type: median, min_iter: -1"), 5, "it must be at least 0"),
     "patience without its number": (stop("type: patience"), 5, "patience is missing"),

@@ -48,8 +48,9 @@ SWEEP_MOVES = {
 
 RUN_MOVES = {
     "pending": ["running", "crashed", "killed"],
-    "running": ["pending", "finished", "stopped", "failed", "crashed", "killed", "preempted"],
+    "running": ["pending", "finished", "stopped", "failed", "crashed", "killed", "preempted", "paused"],
     "preempted": ["pending"],
+    "paused": ["pending", "stopped", "killed"],
     "finished": ["pending"],
     "stopped": ["pending"],
     "failed": ["pending"],
@@ -136,7 +137,7 @@ CREATE TABLE runs (
     outside      {flag} NOT NULL,
     failed_on    TEXT NOT NULL,
     attempt      {integer} NOT NULL CHECK (attempt >= 1),
-    "order"      TEXT CHECK ("order" IN ('stop', 'kill')),
+    "order"      TEXT CHECK ("order" IN ('pause', 'stop', 'kill')),
     order_reason TEXT NOT NULL,
     objective    {real} CHECK (objective {finite}),
     steps        {integer} NOT NULL CHECK (steps >= 0),
@@ -199,7 +200,7 @@ CREATE TABLE decisions (
     id          {id},
     run_key     {integer} NOT NULL,
     attempt     {integer} NOT NULL,
-    action      TEXT NOT NULL CHECK (action IN ('continue', 'stop', 'would_stop')),
+    action      TEXT NOT NULL CHECK (action IN ('continue', 'stop', 'pause', 'promote', 'would_stop')),
     rule        TEXT NOT NULL,
     reason      TEXT NOT NULL,
     rung        {real} NOT NULL,
