@@ -42,7 +42,7 @@ build/oldest-rq: $(VENV)/installed
 	touch $@
 
 docs: install
-	for page in architecture settings_page; do $(BIN)/python tests/docs/test_$$page.py; done
+	for page in architecture settings_page sweep_file_page; do $(BIN)/python tests/docs/test_$$page.py; done
 
 # Type checkers do not follow the import mapping of an editable install: show them the tree as it is published, linked
 # anew each time because modules come and go.

@@ -46,7 +46,7 @@ GRID_KINDS = ("constant", "categorical", "int_uniform", "q_uniform")
 class Part(BaseModel):
     """One mapping of a sweep file. A key that it does not name is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def plain(self) -> dict[str, Any]:
         """Its values with defaults; keys that were not given and have none are left out."""
@@ -54,61 +54,97 @@ class Part(BaseModel):
 
 
 class SweepFile(Part):
-    """The top level. What is `Any` here is checked by a model of its own."""
+    """The top level. What is `Any` here is checked by a model of its own.
 
-    name: Label | None = None
-    description: Text | None = None
-    entity: Label | None = None
-    project: Label | None = None
+    Here and below, docs/sweep-file.md has what is said of each key; what follows `default:` is its default.
+    """
+
     method: Annotated[str, PlainValidator(as_method)]
-    metric: Any = None
-    metrics: Any = None
+    """How points are proposed: see [Methods](#methods)"""
     parameters: Any
+    """The space: see [Parameters](#parameters)"""
+    metric: Any = None
+    """What to optimise: see [Metric](#metric)"""
+    metrics: Any = None
+    """Several to choose between, in place of `metric`: see [Several metrics](#several-metrics)"""
     early_terminate: Any = None
-    order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
-    constraints: Annotated[list[str], PlainValidator(as_texts)] | None = None
-    zip: Annotated[list[list[str]], PlainValidator(as_zips)] | None = None
-    initial_points: Annotated[list[dict[str, Any]], PlainValidator(as_points)] | None = None
-    run_cap: Count | None = None
-    repeat: Any = None
-    budget: Any = None
-    retry: Any = None
-    seed: Annotated[int, PlainValidator(at_least(0, as_whole))] | None = None
-    run_name: Text | None = None
+    """Which runs are stopped early: see [Early termination](#early-termination)"""
     program: Text | None = None
+    """The script that agents run, as `${program}` of `command`"""
     command: Annotated[list[str], PlainValidator(as_argv)] | None = None
+    """The argv of a run, with macros; default: `${env} ${interpreter} ${program} ${args}`"""
+    run_cap: Count | None = None
+    """The most runs of the sweep, over all agents"""
+    budget: Any = None
+    """What the sweep may cost: see [Budgets](#budgets-names-retries)"""
+    repeat: Any = None
+    """How often each point is tried, each time with another seed: see [Repeats](#repeats); default: 1"""
+    retry: Any = None
+    """Which ends another attempt follows: see [Retries](#budgets-names-retries); default: once after a loss"""
+    order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
+    """Of a grid: `sorted`, `listed` or `random`; default: `sorted`"""
+    constraints: Annotated[list[str], PlainValidator(as_texts)] | None = None
+    """Expressions that every point satisfies: see [Constraints](#conditions-derived-values-constraints)"""
+    zip: Annotated[list[list[str]], PlainValidator(as_zips)] | None = None
+    """Parameters that move together: see [there](#parameters-that-move-together)"""
+    initial_points: Annotated[list[dict[str, Any]], PlainValidator(as_points)] | None = None
+    """Points to be tried first: see [there](#points-of-your-choice)"""
+    seed: Annotated[int, PlainValidator(at_least(0, as_whole))] | None = None
+    """0 or more; the same seed gives the same points; default: drawn at creation"""
+    run_name: Text | None = None
+    """A template for the names of runs: see [Names](#budgets-names-retries); default: `run-{number}`"""
+    name: Label | None = None
+    """A label of the sweep"""
+    description: Text | None = None
+    """A text for people"""
+    project: Label | None = None
+    """Where the sweep is listed; default: `uncategorized`"""
+    entity: Label | None = None
+    """Whose it is; default: `local`"""
 
 
 class OneOfMetrics(Part):
-    """One of several objectives. `impute...`: what W&B's Bayesian search takes for a missing value."""
+    """One of several objectives."""
 
     name: Annotated[str, PlainValidator(as_metric_name)]
+    """What runs log it as, at the top level"""
     goal: Annotated[str, PlainValidator(one_of("minimize", "maximize"))] = "minimize"
+    """`minimize` or `maximize`"""
     impute: Annotated[str, PlainValidator(one_of(*IMPUTE))] | None = None
+    """Kept, but no method here uses it: runs that failed are told as such"""
     impute_while_running: Annotated[str, PlainValidator(one_of(*IMPUTE, "false"))] | None = None
+    """Kept, but no method here uses it: runs that go on are told as such"""
 
 
 class Metric(OneOfMetrics):
-    """The objective. `summary`: what a run's values are summed up to; without it see `records.Objective`."""
+    """The objective. Without `summary` see `records.Objective`."""
 
     target: Number | None = None
+    """The first run that reaches it ends the sweep; those that run go on to their end"""
     summary: Annotated[str, PlainValidator(one_of(*get_args(Summary)))] | None = None
+    """What the values of a run are summed up to: `last`, `min`, `max`, `best` or `mean`; default: see below"""
 
 
 class Repeat(Part):
-    """How often each point is tried. `seed`: the key of a run's params that holds its seed."""
+    """How often each point is tried, and what becomes of its results."""
 
     times: Annotated[int, PlainValidator(between(1, 1000, as_whole))]
+    """How often each point is tried"""
     objective: Annotated[str, PlainValidator(one_of(*get_args(Middle)))] = "mean"
+    """What the objectives of its runs are summed up to: `mean`, `median` or `worst`"""
     seed: Annotated[str, PlainValidator(as_name)] = "seed"
+    """The key beside the parameters under which a run finds its seed"""
 
 
 class Budget(Part):
-    """What a sweep may cost at most; then it takes no new runs. `runs`: `run_cap` under another name."""
+    """What a sweep may cost at most."""
 
     runs: Count | None = None
+    """Another name of `run_cap`"""
     hours: Positive | None = None
+    """So long after its first run was made the sweep takes no new ones; pauses count"""
     failures: Count | None = None
+    """When so many runs have failed or crashed, the sweep takes no new ones"""
 
     @model_validator(mode="after")
     def _limits_something(self) -> Budget:
@@ -121,9 +157,11 @@ class Retry(Part):
     """How often, and after which ends, a run is tried again by itself."""
 
     max: Annotated[int, PlainValidator(between(0, 100, as_whole))] = 1
+    """How many attempts there may be beyond the first"""
     on: Annotated[list[str], PlainValidator(as_choices("crashed", "preempted", "failed"))] = Field(
         default_factory=lambda: ["crashed", "preempted"]
     )
+    """`crashed` (agents were lost), `preempted`, `failed` (an error of your code)"""
 
 
 class Group(Part):
