@@ -1,6 +1,12 @@
-"""Bad sweep files: each with the line and the words that its message must have."""
+"""Bad sweep files: each with the line and the words that its message must have.
+
+`bad_files.txt` has the whole messages, as a terminal shows them, with line and caret. After a change read what became
+of them; to write it anew: python tests/unit/test_spec_corpus.py
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -490,7 +496,7 @@ BAD: dict[str, tuple[str, int, str]] = {
     ),
     "unknown macro within": (top("command: [sh, -c, 'cd ${HOME}']"), 5, "a literal ${HOME} is written $${...}"),
     "list macro within": (top('command: ["x=${args}"]'), 5, "command[0]: ${args} becomes several arguments"),
-    "unknown key": (top("foo: 1"), 5, "foo: unknown key (allowed: name, description, entity, project, method"),
+    "unknown key": (top("foo: 1"), 5, "foo: unknown key (allowed: method, parameters, metric, metrics"),
     "misspelt key": (top("run_caps: 5"), 5, "run_caps: unknown key; did you mean run_cap?"),
     "key of others": (top("early_stopping: {}"), 5, "did you mean early_terminate?"),
     "count": (top("count: 5"), 5, "give --count to an agent, or run_cap"),
@@ -516,6 +522,27 @@ def test_bad_file(case: str) -> None:
     assert str(caught.value).startswith("my.yaml: ")
     if line:
         assert f"{line:>6} | {text.splitlines()[line - 1][:40]}" in explain(caught.value, text)
+
+
+GOLDEN = Path(__file__).with_name("bad_files.txt")
+
+
+def golden() -> str:
+    """The messages of all bad files."""
+    return "\n".join(f"== {case}\n{_explained(text)}\n" for case, (text, _, _) in BAD.items())
+
+
+def _explained(text: str) -> str:
+    try:
+        read_spec(text, name="my.yaml")
+    except SpecError as error:
+        return explain(error, text)
+    return "no problem"
+
+
+def test_the_messages_are_the_golden_ones() -> None:
+    assert len(BAD) >= 120
+    assert golden() == GOLDEN.read_text(), "read the difference, then: python tests/unit/test_spec_corpus.py"
 
 
 def test_a_broken_file_has_one_problem_for_each_mistake() -> None:
@@ -553,3 +580,7 @@ def test_a_file_full_of_mistakes_stays_readable() -> None:
         read_spec(text)
     assert len(caught.value.problems) == 51
     assert str(caught.value).endswith("and 3950 more problems")
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(golden())
