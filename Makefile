@@ -58,7 +58,7 @@ lint: install build/types
 	cd build/types && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
 bench: install
-	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
