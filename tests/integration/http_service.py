@@ -144,7 +144,7 @@ def serving(app: FastAPI) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert wait_until(lambda: server.started, 10)
+            assert wait_until(lambda: server.started, 60)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True

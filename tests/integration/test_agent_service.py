@@ -20,7 +20,7 @@ from sweepyard.settings import Settings
 from sweepyard.tracking.records import RunState
 from sweepyard.views import RunView
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 COMMAND = (sys.executable, "-P", "-c", "from sweepyard.agent_cli import main; main()")
 CONFIG = {
     "method": "random",
@@ -281,7 +281,7 @@ def test_a_killed_starter_leaves_no_run_behind(service: Service, how: int) -> No
     service.up(sweep_id)
     assert len(children(service)) == 1
     os.killpg(agent.pid, signal.SIGKILL)
-    assert wait_until(lambda: not children(service), 1.0)
+    assert wait_until(lambda: not children(service), DEADLINE_S)
     agent.communicate()
     service.client.control(sweep_id, "cancel")
 
