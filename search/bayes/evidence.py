@@ -18,6 +18,8 @@ Counts: TypeAlias = "NDArray[np.intp]"
 _SOURCES_MAX = 4
 """The most other sources that are told apart; the rest counts as one of them."""
 
+_LABEL_STD = 0.2
+"""How far an outcome is from certain: a model that had to meet each exactly would have a wall around each."""
 _ALIGN_MIN = 4
 """The fewest losses of ours that tell where losses lie."""
 
@@ -83,9 +85,11 @@ class Data:
         return self.of(np.isfinite(self.losses))
 
     def outcomes(self) -> Data:
-        """The same runs with 1 for the loss of one without a score and 0 for that of any other."""
+        """The same runs with 1 for the loss of one without a score and 0 for that of any other, neither surely."""
         labels = np.isnan(self.losses).astype(float)
-        return replace(self, losses=labels, stds=np.zeros(len(self)), origins=np.zeros_like(self.origins))
+        return replace(
+            self, losses=labels, stds=np.full(len(self), _LABEL_STD), origins=np.zeros_like(self.origins)
+        )
 
 
 class Reader:

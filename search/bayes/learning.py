@@ -26,8 +26,8 @@ _REFIT_MOST = 25
 """The most new runs between two fits."""
 _CHAIN = 128
 """Up to this many runs a fit starts where that of half as many ended; beyond, where that of these many ended."""
-_DOUBT_MOST = 100.0
-"""The largest variance, in units of the model, that a doubtful loss has."""
+_DOUBT_MOST = 10.0
+"""The largest deviation, in units of the model, that a doubtful loss has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,13 @@ class Learner:
 
     def _sample(self, data: Data, kind: str, sources: int) -> tuple[Warp, Sample]:
         warp = make_warp(data.losses, kind)
-        doubt = np.nan_to_num(data.stds * warp.slope(data.losses), nan=0.0, posinf=np.inf) ** 2
+        doubt = np.clip(np.nan_to_num(data.stds * warp.slope(data.losses), nan=0.0), 0.0, _DOUBT_MOST) ** 2
         from_each = (data.origins[:, None] == np.arange(1, sources + 1)).astype(float)
         unordered = np.append(self._unordered, np.ones(sources, dtype=bool))
         return warp, Sample(
             np.hstack([data.rows, from_each]),
             warp.forward(data.losses),
-            np.minimum(doubt, _DOUBT_MOST),
+            doubt,
             unordered,
             sources,
         )

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from sweepyard.search.bayes.acquisition import LogEI, Maximiser, log_improvement
+from sweepyard.search.bayes.evidence import Data
 from sweepyard.search.bayes.gp import Objective, Posterior, Sample, fit
+from sweepyard.search.bayes.learning import outcomes_learner
+from sweepyard.search.bayes.risk import LogSuccess
 from sweepyard.search.bayes.warping import make_warp
 from sweepyard.search.encoding import Encoding
 from sweepyard.search.space import Space
@@ -82,6 +85,43 @@ def test_the_gradient_of_a_fit_is_right():
     theta = objective.prior + np.array([0.4, -0.3, 0.2, 0.1, 0.5])
 
     assert objective(theta)[1] == pytest.approx(slopes(lambda t: objective(t)[0], theta), rel=1e-5, abs=1e-5)
+
+
+def test_the_gradient_is_right_with_doubts_and_other_sources():
+    x, y = data()
+    x = np.hstack([x, (np.arange(len(x)) % 3 == 1)[:, None]])
+    sample = Sample(x, y, np.linspace(0.0, 2.0, len(y)), np.append(UNORDERED, True), 1)
+    objective = Objective(sample)
+    theta = objective.prior + np.array([0.4, -0.3, 0.2, 0.5, 0.1, 0.5])
+
+    assert objective(theta)[1] == pytest.approx(slopes(lambda t: objective(t)[0], theta), rel=1e-5, abs=1e-5)
+    posterior = Posterior(theta, sample, x[:1, :3] + 0.05)
+    row = np.array([0.31, 1.0, 0.62])
+    _, _, by_mean, by_std = posterior.gradient(row)
+    for found, which in ((by_mean, 0), (by_std, 1)):
+        expected = slopes(lambda r, which=which: float(posterior(r[None])[which][0]), row)
+        assert found[[0, 2]] == pytest.approx(expected[[0, 2]], rel=1e-4, abs=1e-7)
+
+
+def test_the_gradient_of_the_risk_is_right():
+    encoding = Encoding(Space.from_spec({"a": {"min": 0.0, "max": 1.0}, "b": {"min": 0.0, "max": 1.0}}))
+    rng = np.random.default_rng(0)
+    rows = rng.random((20, 2))
+    losses = np.where(rows[:, 0] > 0.6, np.nan, 1.0)
+    none = np.zeros(20, dtype=np.intp)
+    success = LogSuccess(outcomes_learner(encoding)(Data(rows, losses, np.zeros(20), none, none).outcomes()))
+    row = np.array([0.55, 0.4])
+
+    value, gradient = success.gradient(row)
+
+    assert value == pytest.approx(float(success(row[None])[0]))
+    assert gradient == pytest.approx(slopes(lambda r: float(success(r[None])[0]), row), rel=1e-4)
+    assert (
+        float(success(np.array([[0.9, 0.5]]))[0])
+        < math.log(0.2)
+        < math.log(0.8)
+        < float(success(rows[:1] * 0.2)[0])
+    )
 
 
 def test_a_fit_finds_what_matters():
