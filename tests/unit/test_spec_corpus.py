@@ -1,7 +1,7 @@
 """Bad sweep files: each with the line and the words that its message must have.
 
-`bad_files.txt` has the whole messages, as a terminal shows them, with line and caret. After a change read what became
-of them; to write it anew: python tests/unit/test_spec_corpus.py
+`bad_files.txt` has the whole messages, as a terminal shows them, with line and caret. After a change read what
+became of them; to write it anew: python tests/unit/test_spec_corpus.py
 """
 
 from __future__ import annotations
