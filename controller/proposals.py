@@ -104,5 +104,5 @@ def aged(suggestion: Suggestion, unseen: int) -> Suggestion:
     if not unseen:
         return suggestion
     came = "result came" if unseen == 1 else f"{unseen} results came"
-    reason = f"{suggestion.reason}; made ready before the last {came} in"
+    reason = f"{suggestion.reason}; asked for before the last {came} in"
     return replace(suggestion, reason=reason, detail=suggestion.detail | {"unseen": unseen})

@@ -78,7 +78,7 @@ def test_a_program_that_is_not_there(place: Place) -> None:
 
 def test_an_unknown_sweep(place: Place) -> None:
     place.run("sweep", place.write_sweep())
-    for words in (["status"], ["runs"], ["best"], ["agent"], ["run", "--resume"], ["sweep", "--pause"]):
+    for words in (["status"], ["runs"], ["best"], ["importance"], ["agent"], ["run", "--resume"], ["sweep", "--pause"]):
         assert "There is no sweep 'nosuch00' here" in refused(place, *words, "nosuch00"), words
 
 
@@ -98,7 +98,7 @@ def test_a_verb_that_the_state_does_not_allow(place: Place) -> None:
 
 
 def test_no_service_here(place: Place) -> None:
-    for words in (["status"], ["runs", "nosuch00"], ["best", "nosuch00"]):
+    for words in (["status"], ["runs", "nosuch00"], ["best", "nosuch00"], ["importance", "nosuch00"]):
         assert "Start one with: sweepyard serve" in refused(place, *words, code=1)
     assert place.living() == []
 
@@ -164,7 +164,7 @@ def test_a_function_that_an_agent_cannot_call(place: Place) -> None:
 
 def test_help_loads_little_and_names_every_command(place: Place) -> None:
     text = place.run("--help").stdout
-    for command in ("run", "serve", "sweep", "status", "runs", "best", "agent"):
+    for command in ("run", "serve", "sweep", "status", "runs", "best", "importance", "agent"):
         assert f"\n  {command} " in text
     heavy = ["fastapi", "sqlalchemy", "scipy", "numpy", "uvicorn", "httpx", "redis", "rq"]
     code = f"import sys, sweepyard.cli; print(set({heavy}) & set(sys.modules))"
