@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 from sweepyard.bus.port import ControllerBus
@@ -31,7 +31,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import PriorRun, Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -102,8 +102,8 @@ class Engine:
 
     # -- verbs: called by the API's threads -------------------------------------------------------------------
 
-    def create_sweep(self, spec: Spec) -> Sweep:
-        """Store a new sweep. Agents can join it from then on."""
+    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = ()) -> Sweep:
+        """Store a new sweep and what it knows from elsewhere. Agents can join it from then on."""
         sweep = Sweep(
             id=moves.new_id(),
             entity=spec.entity,
@@ -117,7 +117,9 @@ class Engine:
         def work(tx: Transaction, now: float) -> Sweep:
             tx.add_sweep(sweep)
             tx.add_version(moves.first_version(sweep))
-            ledger = Ledger.new(sweep)
+            known = [replace(run, sweep_id=sweep.id) for run in prior_runs]
+            tx.add_prior_runs(known)
+            ledger = Ledger.new(sweep, known)
             self._reconciler.add(ledger)
             ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
             return sweep

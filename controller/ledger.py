@@ -6,7 +6,7 @@ again: the store is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from sweepyard.tracking.records import (
     Attempt,
     AttemptState,
     Event,
+    PriorRun,
     Run,
     RunState,
     Sweep,
@@ -47,6 +48,8 @@ class Ledger:
     """What an earlier attempt has reported, of each run whose present one has reported nothing yet."""
     spared: dict[str, Curve] = field(default_factory=dict)
     """In a dry run: the curves, cut there, of the runs that would have been stopped."""
+    prior: list[Observation] = field(default_factory=list)
+    """What prior runs tell. Their curves are among `curves`, under names that no run has."""
     exhausted: bool = False
     """The searcher has nothing more to suggest."""
     proposing: bool = False
@@ -61,8 +64,15 @@ class Ledger:
     _observations: dict[str, tuple[Run, Foretold | None, Observation]] = field(default_factory=dict)
 
     @classmethod
-    def new(cls, sweep: Sweep) -> Ledger:
-        """The ledger of a sweep without runs."""
+    def new(cls, sweep: Sweep, prior_runs: Iterable[PriorRun] = ()) -> Ledger:
+        """The ledger of a sweep without runs of its own."""
+        ledger = cls._of(sweep)
+        ledger.prior = [_prior_observation(run) for run in prior_runs]
+        ledger.curves = {f"prior {run.n}": _prior_curve(run) for run in prior_runs if run.curve}
+        return ledger
+
+    @classmethod
+    def _of(cls, sweep: Sweep) -> Ledger:
         rule = sweep.spec.get("early_terminate")
         if not rule or not sweep.objective:
             return cls(sweep, None)
@@ -71,7 +81,7 @@ class Ledger:
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> Ledger:
         """The ledger as the store has it."""
-        ledger = cls.new(sweep)
+        ledger = cls.new(sweep, store.prior_runs(sweep.id))
         for run in store.runs(sweep.id):
             ledger.put(run)
         by_key = {run.key: run.id for run in ledger.runs.values()}
@@ -155,7 +165,7 @@ class Ledger:
         return [pair for pair in self.open_attempts if pair[1].state is AttemptState.offered]
 
     def history(self) -> list[Observation]:
-        """What a searcher may know: ended runs, or with repeats points, in the order in which they ended.
+        """What a searcher may know: prior runs, then ended ones, or with repeats points, as they ended.
 
         Of a run that was stopped early, where it would have ended: its own best value would teach that slow
         starters are bad.
@@ -164,7 +174,8 @@ class Ledger:
         ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
         foretold = self._foretold(ended)
         observed = {run.id: self._observed(run, foretold.get(run.id)) for run in ended}
-        return list(observed.values()) if self.repeat is None else self._points_observed(observed)
+        own = list(observed.values()) if self.repeat is None else self._points_observed(observed)
+        return self.prior + own
 
     def _observed(self, run: Run, foretold: Foretold | None) -> Observation:
         """The same object as long as all is the same, so that a searcher's process is told of it once."""
@@ -276,7 +287,7 @@ class Ledger:
     def edit(self, tx: Transaction, spec: dict[str, Any]) -> None:
         """Go on with another spec: what was thought of under the last one is void."""
         self.save_sweep(tx, spec=spec, version=self.sweep.version + 1)
-        self.scheduler = Ledger.new(self.sweep).scheduler
+        self.scheduler = Ledger._of(self.sweep).scheduler
         self.ready, self.exhausted = None, False
 
     def save_run(self, tx: Transaction, run: Run, **changes: Any) -> Run:
@@ -296,3 +307,14 @@ class Ledger:
         if run is not None:
             more |= {"run_key": run.key, "run_number": run.number, "attempt": run.attempt}
         tx.add_event(Event(sweep_id=self.sweep.id, kind=kind, text=text, at=now, **more))
+
+
+def _prior_observation(run: PriorRun) -> Observation:
+    return Observation(number=run.n, params=run.params, value=run.value, failed=run.failed, source=run.source)
+
+
+def _prior_curve(run: PriorRun) -> Curve:
+    curve = Curve(number=run.n, params=run.params, ended=True, finished=True, source=run.source)
+    for position, value in run.curve:
+        curve.add(value, position)
+    return curve

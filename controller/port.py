@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params
-from sweepyard.tracking.records import Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import PriorRun, Run, RunState, SpecVersion, Sweep
 
 Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
 
@@ -29,7 +29,9 @@ class EnginePort(Protocol):
     They raise `UserError` (`NotFound`, `Conflict`) for what cannot be done, and `Unavailable`.
     """
 
-    def create_sweep(self, spec: Spec) -> Sweep: ...
+    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = ()) -> Sweep:
+        """A new sweep, and what it knows from elsewhere (the `sweep_id` of which is filled in)."""
+        ...
 
     def control(self, sweep_id: str, verb: Verb) -> Sweep: ...
 

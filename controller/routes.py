@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse
 
 from sweepyard.bus.wire import WIRE_VERSION
 from sweepyard.clock import Clock
-from sweepyard.controller import findings, views
+from sweepyard.controller import findings, priors, views
 from sweepyard.controller.explanation import explain
 from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
@@ -32,6 +32,7 @@ from sweepyard.views import (
     HistoryPage,
     Importances,
     NewSweep,
+    PriorRunPage,
     Recommendation,
     RunDetail,
     RunPage,
@@ -92,6 +93,15 @@ After: TypeAlias = Annotated[int, Query(ge=0, le=MOST_ID, description="The id of
 router = APIRouter(prefix="/api/v1", responses=responses(401, 403, 422, 500, 503))
 
 
+class CsvFile(BaseModel):
+    """The text of a CSV file: a column for each parameter, by its dotted name, and one for the metric."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    csv: str
+
+
 class SweepRequest(BaseModel):
     """A sweep to create: `config` or `yaml`. The other fields win over what these say."""
 
@@ -103,6 +113,8 @@ class SweepRequest(BaseModel):
     entity: str | None = None
     name: str | None = None
     lenient: bool = False
+    prior_runs: list[str | CsvFile] = []
+    """Ids of runs of the project, `SWEEP` or `SWEEP/RUN` of this service, and CSV files."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> SweepRequest:
@@ -117,9 +129,11 @@ def create_sweep(body: SweepRequest, parts: WithParts, request: Request, respons
     source, name = (body.config, "sweep config") if body.yaml is None else (body.yaml, "sweep.yaml")
     wishes = {"project": body.project, "entity": body.entity, "name": body.name}
     spec = read_spec(source or {}, name=name, lenient=body.lenient, overrides=wishes)
-    sweep = parts.engine.create_sweep(spec)
+    sources = [one if isinstance(one, str) else priors.Csv(one.name, one.csv) for one in body.prior_runs]
+    known, notes = priors.gather(parts.store, spec, sources)
+    sweep = parts.engine.create_sweep(spec, known)
     response.headers["Location"] = f"/api/v1/sweeps/{sweep.id}"
-    return views.new_sweep(parts.store, sweep, str(request.base_url), spec.notes)
+    return views.new_sweep(parts.store, sweep, str(request.base_url), (*spec.notes, *notes))
 
 
 @router.get("/sweeps")
@@ -253,6 +267,12 @@ def edit_sweep(sweep: ThatSweep, body: EditRequest, parts: WithParts) -> Version
     longer in the space are marked."""
     source = body.config if body.yaml is None else body.yaml
     return views.of(VersionView, parts.engine.edit(sweep.id, source, body.set))
+
+
+@router.get("/sweeps/{sweep_id}/prior_runs", responses=responses(404))
+def list_prior_runs(sweep: ThatSweep, parts: WithParts, offset: Offset = 0, limit: Limit = 100) -> PriorRunPage:
+    """What a sweep knew from elsewhere when it was created."""
+    return views.prior_run_page(parts.store, sweep, offset=offset, limit=limit)
 
 
 @router.get("/sweeps/{sweep_id}/versions", responses=responses(404))

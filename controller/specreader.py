@@ -50,7 +50,7 @@ _UNSUPPORTED = {
 }
 _NO_KEYS = {
     "count": "is no key of a sweep file: give --count to an agent, or run_cap to limit the whole sweep",
-    "prior_runs": "is no key of a sweep file",
+    "prior_runs": "is no key of a sweep file: give --prior-run REF, or prior_runs to sweepyard.sweep()",
     "settings": "is no key of a sweep file",
 }
 

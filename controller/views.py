@@ -29,6 +29,8 @@ from sweepyard.views import (
     MetricView,
     NewSweep,
     PointView,
+    PriorRunPage,
+    PriorRunView,
     Progress,
     Proposing,
     RowView,
@@ -107,6 +109,12 @@ def run_page(
     runs = store.runs(sweep.id, states=states, sort=sort, descending=descending, offset=offset, limit=limit)
     total = sum(count for state, count in counts.items() if states is None or state in states)
     return RunPage(items=[of(RunView, run) for run in runs], total=total, offset=offset, limit=limit)
+
+
+def prior_run_page(store: Store, sweep: Sweep, *, offset: int, limit: int) -> PriorRunPage:
+    runs = store.prior_runs(sweep.id, offset=offset, limit=limit)
+    items = [of(PriorRunView, run) for run in runs]
+    return PriorRunPage(items=items, total=store.count_prior_runs(sweep.id), offset=offset, limit=limit)
 
 
 def run_detail(store: Store, run: Run) -> RunDetail:

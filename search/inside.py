@@ -65,6 +65,15 @@ def lies_inside(space: Space, params: Mapping[str, Any]) -> bool:
     return space.allows(values)
 
 
+def fits(parameter: Parameter, value: Any) -> bool:
+    """Whether `value` is one that the parameter takes."""
+    try:
+        _fitted(parameter.distribution, value)
+    except ValueError:
+        return False
+    return True
+
+
 def _said(parameter: Parameter, given: Mapping[str, Any]) -> Any:
     """The value that `given` names for a parameter, nested or by its dotted name."""
     nested = ((at(given, path), name) for path, name in zip(parameter.paths, parameter.names, strict=True))

@@ -125,6 +125,16 @@ def sweep(  # noqa: PLR0913 (each is an option)
         bool, typer.Option("--dry-run", help="Show what would be created; create nothing.")
     ] = False,
     lenient: Annotated[bool, typer.Option("--lenient", help="Make unknown keys of the file notes.")] = False,
+    prior_run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prior-run",
+            "--prior_run",
+            "-R",
+            metavar="RUN",
+            help="A run, SWEEP, SWEEP/RUN or CSV file to learn from.",
+        ),
+    ] = None,
     pause: Annotated[str | None, typer.Option(metavar="ID", help="Start no new runs for now.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="No new runs; present ones end.")] = None,
@@ -134,14 +144,14 @@ def sweep(  # noqa: PLR0913 (each is an option)
     """Create a sweep from a file and say how agents join it; or pause, resume, stop or cancel one."""
     verbs: dict[Verb, str | None] = {"pause": pause, "resume": resume, "stop": stop, "cancel": cancel}
     wishes = [(verb, sweep_id) for verb, sweep_id in verbs.items() if sweep_id is not None]
-    if len(wishes) + (file is not None) != 1 or (dry_run and file is None):
+    if len(wishes) + (file is not None) != 1 or ((dry_run or prior_run) and file is None):
         raise UserError("Give either a sweep file, or one of --pause, --resume, --stop and --cancel with an ID.")
     if file is None:
         _control(*wishes[0], dir)
     elif dry_run:
         _show(file, project=project, name=name, lenient=lenient)
     else:
-        _create(file, project=project, name=name, lenient=lenient, dir=dir)
+        _create(file, project=project, name=name, lenient=lenient, prior_runs=prior_run or (), dir=dir)
 
 
 @app.command()
@@ -236,14 +246,23 @@ def _with_carets(error: SpecError) -> str:
     return explain(error, source.read_text()) if source.is_file() else str(error)
 
 
-def _create(file: Path, *, project: str | None, name: str | None, lenient: bool, dir: Path | None) -> None:
+def _create(
+    file: Path,
+    *,
+    project: str | None,
+    name: str | None,
+    lenient: bool,
+    prior_runs: Sequence[str],
+    dir: Path | None,
+) -> None:
+    from sweepyard.priorruns import to_send
     from sweepyard.sweepfile import SweepFile
 
     source = SweepFile.read(file, lenient=lenient)
+    wishes: dict[str, Any] = {"project": project, "name": name, "lenient": lenient}
     with open_client(dir, create=True) as client:
-        created = client.create_sweep(
-            source.text, project=project, name=name, lenient=lenient, source_name=str(file)
-        )
+        known = to_send(prior_runs)
+        created = client.create_sweep(source.text, **wishes, prior_runs=known, source_name=str(file))
     for note in created.notes:
         typer.echo(f"note: {note}")
     size = "continuous" if created.size is None else f"finite: {created.size} points"

@@ -31,6 +31,7 @@ from sweepyard.views import (
     HistoryPage,
     Importances,
     NewSweep,
+    PriorRunPage,
     ProblemView,
     Recommendation,
     RunDetail,
@@ -86,14 +87,16 @@ class Client:
         project: str | None = None,
         name: str | None = None,
         lenient: bool = False,
+        prior_runs: Sequence[Any] = (),
         source_name: str = "sweep config",
     ) -> NewSweep:
         """Create a sweep from the text of a sweep file or a mapping.
 
         `entity`, `project`, `name` win over what it says; `lenient` makes unknown keys notes. `source_name` heads
-        the messages of a `SpecError`.
+        the messages of a `SpecError`. `prior_runs`: ids, and of CSV files name and text (`priorruns.to_send`).
         """
         body: dict[str, Any] = {"entity": entity, "project": project, "name": name, "lenient": lenient}
+        body["prior_runs"] = list(prior_runs)
         body["yaml" if isinstance(source, str) else "config"] = source
         try:
             return self._ask(NewSweep, "POST", "/sweeps", body=body)
@@ -128,6 +131,11 @@ class Client:
             return self._ask(VersionView, "PATCH", f"/sweeps/{_safe(sweep_id)}", body=body)
         except SpecError as error:
             raise SpecError(error.problems, source=source_name) from None
+
+    def prior_runs(self, sweep_id: str, *, offset: int = 0, limit: int = 100) -> PriorRunPage:
+        """What a sweep knew from elsewhere when it was created."""
+        query = {"offset": offset, "limit": limit}
+        return self._ask(PriorRunPage, "GET", f"/sweeps/{_safe(sweep_id)}/prior_runs", query)
 
     def versions(self, sweep_id: str) -> list[VersionView]:
         """A sweep's spec through all its edits, oldest first."""

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sweepyard.agent import functions
@@ -22,11 +23,13 @@ def sweep(
     sweep: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
     entity: str | None = None,
     project: str | None = None,
+    prior_runs: Sequence[str | Path] = (),
 ) -> str:
     """Create a sweep and return its id. The id and the page of its status are printed.
 
     `sweep`: what a sweep file holds, as a dict, or a function that returns one. Without a configured address
-    (`SWEEPYARD_URL`) the local service in `.sweepyard/` is joined, or started.
+    (`SWEEPYARD_URL`) the local service in `.sweepyard/` is joined, or started. `prior_runs`: what the sweep shall
+    know from elsewhere: ids of runs of its project, `SWEEP` or `SWEEP/RUN` of the service, names of CSV files.
 
     Raises:
         SpecError: the config cannot run; the message lists all that is wrong.
@@ -34,6 +37,7 @@ def sweep(
     """
     from sweepyard.client import Client
     from sweepyard.local import ensure_service
+    from sweepyard.priorruns import to_send
     from sweepyard.settings import load_settings
 
     config = sweep() if callable(sweep) else sweep
@@ -41,7 +45,8 @@ def sweep(
         raise UserError(f"sweep() takes a dict, as a sweep file holds it; got {type(config).__name__}.")
     settings = load_settings()
     with Client(ensure_service(settings).url, settings.api_key) as client:
-        created = client.create_sweep(config, entity=entity, project=project)
+        known = to_send(prior_runs)
+        created = client.create_sweep(config, entity=entity, project=project, prior_runs=known)
     for note in created.notes:
         _say(f"note: {note}")
     _say(f"created sweep {created.id}; status: {created.url}")

@@ -272,6 +272,25 @@ class VersionView(View):
     spec: dict[str, Any] = Field(description="The checked sweep file in normal form.")
 
 
+class PriorRunView(View):
+    """A result from elsewhere that a sweep knew when it was created."""
+
+    n: int
+    source: str = Field(description="A run, as SWEEP/NUMBER, or a file and its row.")
+    params: dict[str, Any]
+    value: float | None = Field(description="Of the sweep's metric.")
+    failed: bool
+    outside: bool = Field(description="Whether it was no point of the sweep's space when that was created.")
+    note: str = Field(description="Why it is outside.")
+
+
+class PriorRunPage(View):
+    items: list[PriorRunView]
+    total: int
+    offset: int
+    limit: int
+
+
 class Progress(View):
     """How far a sweep is. `total` is null if nothing but a person ends it."""
 

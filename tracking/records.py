@@ -168,8 +168,8 @@ class PriorRun:
     """A result from elsewhere that a sweep knew when it was created; it never changes.
 
     `source`: where it comes from, for the user. `value`: of the sweep's metric, as logged, None if it has none;
-    `curve`: its finite values from the first to the last, empty if only the one is known. `outside`: it is no
-    point of the sweep's space, as `note` says.
+    `curve`: pairs of position and finite value from the first to the last, empty if only the one is known.
+    `outside`: it is no point of the sweep's space, as `note` says.
     """
 
     sweep_id: str
@@ -178,7 +178,7 @@ class PriorRun:
     params: Params
     value: float | None
     failed: bool = False
-    curve: list[float] = field(default_factory=list)
+    curve: list[list[float]] = field(default_factory=list)
     outside: bool = False
     note: str = ""
 

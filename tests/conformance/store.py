@@ -347,7 +347,7 @@ class StoreConformance:
             return PriorRun(sweep_id="sweep001", n=n, source=TEXT, params=PLAIN, **more)
 
         known = [
-            prior(1, value=-1e-300, curve=[2.0, -1e-300]),
+            prior(1, value=-1e-300, curve=[[1.0, 2.0], [2.0, -1e-300]]),
             prior(2, value=None, failed=True, outside=True, note=TEXT),
             prior(3, value=0.5),
         ]

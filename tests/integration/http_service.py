@@ -28,6 +28,7 @@ from sweepyard.tracking.records import (
     Decision,
     Event,
     Outcome,
+    PriorRun,
     Row,
     Run,
     RunState,
@@ -68,7 +69,7 @@ class StoreEngine:
         self.store = store
         self.epoch = store.take_over()
 
-    def create_sweep(self, spec: Spec) -> Sweep:
+    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = ()) -> Sweep:
         sweep = Sweep(
             id=new_id(),
             entity=spec.entity,
@@ -81,6 +82,7 @@ class StoreEngine:
         with self.store.transaction(self.epoch) as tx:
             tx.add_sweep(sweep)
             tx.add_version(first_version(sweep))
+            tx.add_prior_runs([replace(run, sweep_id=sweep.id) for run in prior_runs])
             tx.add_event(Event(sweep_id=sweep.id, kind="sweep.created", text="made", at=NOW))
         return sweep
 

@@ -76,6 +76,21 @@ def test_create_and_control(client: Client) -> None:
         client.control(made.id, "pause")
 
 
+def test_prior_runs(client: Client) -> None:
+    known = [f"{SWEEP}/1", {"name": "old.csv", "csv": "lr,bs,acc\n0.5,16,0.7\n5,16,0.8\n"}]
+    made = client.create_sweep(CONFIG, prior_runs=known)
+    assert made.notes == ["prior runs: 1 of 3 are outside the space, each with a note"]
+    page = client.prior_runs(made.id)
+    assert [(run.source, run.value, run.outside) for run in page.items] == [
+        (f"{SWEEP}/1", 0.9, False),
+        ("old.csv:2", 0.7, False),
+        ("old.csv:3", 0.8, True),
+    ]
+    assert page.total == 3
+    with pytest.raises(SpecError, match="there is no sweep 'nonesuch' here"):
+        client.create_sweep(CONFIG, prior_runs=["nonesuch"])
+
+
 def test_edit(client: Client) -> None:
     made = client.edit(SWEEP, {"run_cap": 30, "parameters.lr.max": 0.25})
     assert (made.version, made.spec["run_cap"]) == (2, 30)

@@ -23,6 +23,7 @@ PATHS = {
     "/sweeps": ("GET", "POST"),
     "/sweeps/{sweep_id}": ("GET", "PATCH"),
     "/sweeps/{sweep_id}/versions": ("GET",),
+    "/sweeps/{sweep_id}/prior_runs": ("GET",),
     "/sweeps/{sweep_id}/runs": ("GET", "POST"),
     "/sweeps/{sweep_id}/runs/{ref}": ("GET",),
     "/sweeps/{sweep_id}/runs/{ref}/explanation": ("GET",),
