@@ -78,7 +78,15 @@ def test_a_program_that_is_not_there(place: Place) -> None:
 
 def test_an_unknown_sweep(place: Place) -> None:
     place.run("sweep", place.write_sweep())
-    for words in (["status"], ["runs"], ["best"], ["importance"], ["agent"], ["run", "--resume"], ["sweep", "--pause"]):
+    for words in (
+        ["status"],
+        ["runs"],
+        ["best"],
+        ["importance"],
+        ["agent"],
+        ["run", "--resume"],
+        ["sweep", "--pause"],
+    ):
         assert "There is no sweep 'nosuch00' here" in refused(place, *words, "nosuch00"), words
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sweepyard.bus.controller_side import RedisControllerBus
-from sweepyard.bus.wire import Presence, Report, Started
+from sweepyard.bus.wire import Ended, Message, Presence, Report, Started
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.proposals import Answer, Question
 from sweepyard.controller.reconciler import Effects, Reconciler
-from sweepyard.tracking.records import Attempt, AttemptState, Run, RunState, Sweep, SweepState
+from sweepyard.search.port import Suggestion
+from sweepyard.tracking.records import Attempt, AttemptState, Outcome, Run, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore
 
 LOST_AFTER_S = 15.0
@@ -18,6 +20,7 @@ SPEC = {
     "metric": {"name": "loss", "goal": "minimize"},
     "parameters": {"lr": {"distribution": "uniform", "min": 0.0, "max": 1.0}},
 }
+COSTLY = {key: SPEC[key] for key in ("metric", "parameters")} | {"method": "bayes"}
 
 
 class TickingClock:
@@ -89,3 +92,85 @@ def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlSt
     settled = store.run(sweep.id, 1)
     assert settled is not None
     assert (settled.state, settled.state_reason) == (RunState.killed, "the sweep was cancelled")
+
+
+class Floor:
+    """A sweep with a costly searcher whose agents are all busy."""
+
+    def __init__(self, store: SqlStore, redis_url: str, agents: int) -> None:
+        self.store, self.epoch = store, store.take_over()
+        bus = RedisControllerBus(redis_url, "sy-test")
+        self.reconciler = Reconciler(store, bus, TickingClock(), lost_after_s=LOST_AFTER_S)
+        self.sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec=COSTLY, seed=1)
+        self.questions: list[Question] = []
+        self.position = 0
+        with store.transaction(self.epoch) as tx:
+            tx.add_sweep(self.sweep)
+            self.reconciler.add(Ledger.new(self.sweep))
+        self.agents = [f"a{i}" for i in range(agents)]
+        self.step(*(self.free(name) for name in self.agents))
+        for name in self.agents:
+            self.answer()
+            self.start(name)
+
+    def step(self, *messages: Message, answer: Answer | None = None) -> None:
+        effects = Effects()
+        with self.store.transaction(self.epoch) as tx:
+            if messages:
+                self.position += 1
+                told = [(f"{self.position}-{i}", message) for i, message in enumerate(messages)]
+                self.reconciler.take_messages(tx, told, effects)
+            if answer is not None:
+                self.reconciler.take_answer(tx, answer)
+            self.reconciler.plan(tx, effects)
+        self.reconciler.act(effects, self.questions.append)
+
+    def answer(self) -> None:
+        question = self.questions.pop()
+        point = {"lr": question.created / 1000}
+        detail = {"cost_ms": 1.0, "unseen": 0}
+        self.step(answer=question.answered([Suggestion(params=point, reason="because", detail=detail)]))
+
+    def free(self, name: str) -> Presence:
+        return Presence(sweep=self.sweep.id, agent=name, host="h", pid=1, version="0", beat=self.position, free=1)
+
+    def start(self, name: str) -> None:
+        """The newest run, by this agent."""
+        self.step(self._report(self.runs()[-1], name, 1, Started(host="h", pid=1)))
+
+    def end(self, name: str, run: Run) -> None:
+        """The agent reports the end, and in the same breath that it is free."""
+        ended = self._report(run, name, 2, Ended(outcome=Outcome.finished))
+        self.step(ended, self.free(name))
+
+    def runs(self) -> list[Run]:
+        return self.store.runs(self.sweep.id)
+
+    def _report(self, run: Run, name: str, seq: int, body: Started | Ended) -> Report:
+        return Report(sweep=self.sweep.id, run=run.id, attempt=1, agent=name, seq=seq, body=body)
+
+
+def test_with_many_agents_a_suggestion_is_ready_and_says_what_it_has_missed(
+    store: SqlStore, redis_url: str
+) -> None:
+    floor = Floor(store, redis_url, agents=16)
+    assert [run.reason for run in floor.runs()] == ["because"] * 16
+    assert [question.waiting for question in floor.questions] == [False]
+    floor.answer()
+    assert len(floor.runs()) == 16
+    assert floor.questions == []
+    floor.end("a0", floor.runs()[0])
+    taken = floor.runs()[-1]
+    assert (taken.number, taken.detail["unseen"]) == (17, 1)
+    assert taken.reason == "because; asked for before the last result came in"
+    assert [(each.waiting, len(each.history)) for each in floor.questions] == [(False, 1)]
+
+
+def test_with_few_agents_a_suggestion_is_asked_for_when_one_is_free(store: SqlStore, redis_url: str) -> None:
+    floor = Floor(store, redis_url, agents=3)
+    assert floor.questions == []
+    floor.end("a0", floor.runs()[0])
+    assert len(floor.runs()) == 3
+    assert [(each.waiting, len(each.history)) for each in floor.questions] == [(True, 1)]
+    floor.answer()
+    assert (floor.runs()[-1].reason, floor.runs()[-1].detail["unseen"]) == ("because", 0)
