@@ -5,7 +5,9 @@ Every pair is asked, told of each epoch and told of each end in one way. Peers h
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -145,6 +147,7 @@ class SyneTune(_Indexed):
         from syne_tune.optimizer import baselines
 
         super().__init__(params)
+        self._epochs = epochs
         space: dict[str, Any] = {}
         for p in params:
             if p.values is not None:
@@ -155,25 +158,24 @@ class SyneTune(_Indexed):
                 space[p.name] = pair[p.kind != "int"](p.lo, p.hi)
         make = getattr(baselines, name)
         self._scheduler = make(space, metric="loss", time_attr="epoch", max_t=epochs, random_seed=seed)
-        self._trial = Trial
-        self._count = 0
+        self._make = Trial
+        self._trials: list[Any] = []
         self.chances: Chances = {}
 
-    def ask(self) -> tuple[Any, Params]:
-        import datetime
-
+    def ask(self) -> tuple[int, Params]:
         coded = self._scheduler.suggest().config
-        trial = self._trial(self._count, coded, datetime.datetime.now(tz=datetime.UTC))
-        self._count += 1
+        trial = self._make(len(self._trials), coded, datetime.now(tz=UTC))
+        self._trials.append(trial)
         self._scheduler.on_trial_add(trial)
-        return trial, self.config(coded)
+        return trial.trial_id, self.config(coded)
 
-    def report(self, key: Any, epoch: int, value: float) -> bool:
-        return bool(self._scheduler.on_trial_result(key, {"loss": value, "epoch": epoch}) == "CONTINUE")
+    def report(self, key: int, epoch: int, value: float) -> bool:
+        told = self._scheduler.on_trial_result(self._trials[key], {"loss": value, "epoch": epoch})
+        return bool(told == "CONTINUE")
 
-    def ended(self, key: Any, value: float, *, whole: bool) -> None:
+    def ended(self, key: int, value: float, *, whole: bool) -> None:
         if whole:
-            self._scheduler.on_trial_complete(key, {"loss": value, "epoch": 0})
+            self._scheduler.on_trial_complete(self._trials[key], {"loss": value, "epoch": self._epochs})
 
 
 def _ours(method: str, **rule: Any) -> Callable[..., Tuner]:
@@ -237,3 +239,40 @@ def disagreements(histories: int, seed: int = 0) -> int:
         ours = {key for key in curves if judge and (found := judge.judge(key, curves)) and found.action == "stop"}
         wrong += ours != theirs
     return wrong
+
+
+RULES: tuple[dict[str, Any], ...] = (
+    {"type": "hyperband", "min_iter": 1},
+    {"type": "asha", "max_iter": 50, "brackets": 3},
+    {"type": "median"},
+    {"type": "patience", "patience": 5},
+    {"type": "curve"},
+    {"type": "auto", "max_iter": 50},
+)
+
+
+def prices(rule: Mapping[str, Any], n: int, epochs: int = 50) -> list[float]:
+    """CPU seconds of single decisions, at rungs, about a run among `n` that have ended, half of them early."""
+    rng = np.random.default_rng(0)
+    curves = {
+        str(i): _a_curve(rng, i, epochs if i % 2 else int(rng.integers(1, epochs)), epochs) for i in range(n)
+    }
+    judge, cpu_s = make_scheduler(rule, LOSS), []
+    assert judge
+    for i in range(20):
+        curves["new"] = curve = Curve(number=n + i)
+        for epoch in range(1, 28):
+            curve.add(5.0 / epoch)
+            start_s = time.process_time()
+            judge.judge("new", curves)
+            cpu_s += [time.process_time() - start_s] if epoch in (1, 3, 9, 27) else []
+    return cpu_s
+
+
+def _a_curve(rng: np.random.Generator, number: int, until: int, epochs: int) -> Curve:
+    level, rate = rng.lognormal(), rng.uniform(0.05, 0.4)
+    curve = Curve(number=number)
+    for epoch in range(1, until + 1):
+        curve.add(float(level + 5 * np.exp(-rate * epoch) + rng.normal(0, 0.05)))
+    curve.ended, curve.finished = True, until == epochs
+    return curve

@@ -3,6 +3,7 @@
     python benchmarks/stopping.py                                     the recorded trainings
     python benchmarks/stopping.py --bench FOLDER --seeds 5 --results FILE
     python benchmarks/stopping.py --agree 2000                        our hyperband against W&B's engine
+    python benchmarks/stopping.py --price 1000                        CPU time of a decision among so many curves
 
 FOLDER holds `bench.py` (`load_tasks`) and `public_curves.json`. The clock stops when the workers could have done
 100 average whole trainings. The incumbent is the config with the best value observed at any epoch, scored by its
@@ -211,6 +212,13 @@ def _ranks(rows: list[Search]) -> dict[str, float]:
     return {name: float(np.mean(each)) for name, each in places.items()}
 
 
+def _print_prices(n: int) -> None:
+    print("| rule | median ms | most ms |\n|---|---|---|")
+    for rule in stoppers.RULES:
+        cpu_s = stoppers.prices(rule, n)
+        print(f"| {rule['type']} | {np.median(cpu_s) * 1e3:.2f} | {max(cpu_s) * 1e3:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=Path, help="a benchmark folder; without it the recorded trainings alone")
@@ -222,10 +230,16 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="where searches are kept")
     parser.add_argument("--report", action="store_true", help="only print what the results hold")
     parser.add_argument("--agree", type=int, metavar="N", help="compare our hyperband with W&B's on N histories")
+    parser.add_argument(
+        "--price", type=int, metavar="N", help="time a decision of each rule of ours among N curves"
+    )
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # of peers: experimental features and the like
     if args.agree:
         print(f"of {args.agree} random histories, {stoppers.disagreements(args.agree)} are decided otherwise")
+        return
+    if args.price:
+        _print_prices(args.price)
         return
     tuners = args.tuners.split(";") if args.tuners else list(stoppers.TUNERS)
     if absent := {name: stoppers.missing(name) for name in tuners if stoppers.missing(name)}:

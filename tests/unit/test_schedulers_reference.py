@@ -13,12 +13,14 @@ from statistics import mean, median
 import numpy as np
 import pytest
 
+from sweepyard.schedulers.foretelling import Foreteller
 from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.tracking.records import Objective
 
-HISTORIES = 1250
+HISTORIES = 1250  # of each: 10,000 in all
 NAN = float("nan")
+OFFSET = np.random.default_rng(np.random.SeedSequence([7])).random()
 
 
 def a_history(dice):
@@ -136,8 +138,7 @@ def bracket_of(run, rungs, spec):
         return 0
     eta = spec["eta"]
     weights = [eta**s / (s + 1) for s in range(rungs, rungs - spec["brackets"], -1)]
-    offset = np.random.default_rng(np.random.SeedSequence([7])).random()
-    place = (offset + run * (5**0.5 - 1) / 2) % 1
+    place = (OFFSET + run * (5**0.5 - 1) / 2) % 1
     return next(
         i for i in range(len(weights)) if i == len(weights) - 1 or place < sum(weights[: i + 1]) / sum(weights)
     )
@@ -183,5 +184,77 @@ def test_the_fast_rule_agrees_with_the_slow_one(name):
     assert stops > HISTORIES / 20  # the histories do put the rule to the test
 
 
-def test_they_are_ten_thousand():
-    assert HISTORIES * len(SPECS) == 10_000
+def slow_ends(curves, maximize, horizon):
+    """Where each curve ends, scaled: (mean, standard deviation). Losses, knots, links and runs one by one."""
+    sign = -1 if maximize else 1
+    knots = [1]
+    while max(knots[-1] + 1, math.floor(knots[-1] * 1.3)) < horizon:
+        knots.append(max(knots[-1] + 1, math.floor(knots[-1] * 1.3)))
+    knots.append(horizon)
+    bests = sorted(min(sign * value for value in curve.values) for curve in curves)
+    spread = median(bests) - bests[0] or max(1e-12, 1e-6 * abs(bests[0]))
+
+    def scaled(loss):
+        away = (loss - bests[0]) / spread
+        return math.log1p(4 * away) if away > 0 else 4 * away
+
+    def states(curve):
+        found = []
+        for knot in knots:
+            if not curve.finished and curve.resource < knot:
+                break
+            upto = [sign * v for v, at in zip(curve.values, curve.positions, strict=True) if at <= knot]
+            found.append(scaled(min(upto) if upto else sign * curve.values[0]))
+        return found
+
+    every = [states(curve) for curve in curves]
+    width = max(float(np.std([scaled(best) for best in bests])), 1e-3)
+    weights = [math.sqrt(weight) for weight in (3, 3 / width**2, 12)]
+    links = []
+    for k in range(len(knots) - 1):
+        passed = [each for each in every if len(each) > k + 1]
+        rows = [[1.0, each[k], each[k - 1] - each[k] if k else 0.0] for each in passed]
+        gained = [each[k] - each[k + 1] for each in passed]
+        x = np.array(rows + np.diag(weights).tolist())
+        found = np.linalg.lstsq(x, np.array([*gained, 0.0, 0.0, 0.7 * weights[2]]), rcond=None)[0]
+        left = sum((y - float(np.dot(row, found))) ** 2 for row, y in zip(rows, gained, strict=True))
+        variance = (left + (0.3 * width) ** 2) / (max(len(rows) - 2, 0) + 1)
+        links.append((found, np.linalg.inv(x.T @ x), variance))
+    ends = []
+    for curve, each in zip(curves, every, strict=True):
+        now = scaled(min(sign * value for value in curve.values))
+        if not each:
+            ends.append((now, width))
+            continue
+        value, gain, cov = each[-1], each[-2] - each[-1] if len(each) > 1 else 0.0, np.zeros((2, 2))
+        for found, inverse, variance in links[len(each) - 1 :]:
+            row = np.array([1.0, value, gain])
+            noise = variance * (1 + row @ inverse @ row)
+            turn = np.array([[1 - found[1], -found[2]], [found[1], found[2]]])
+            gain = float(found @ row)
+            value, cov = value - gain, turn @ cov @ turn.T + noise * np.array([[1, -1], [-1, 1]])
+        ends.append((min(value, now), math.sqrt(cov[0, 0])))
+    return ends
+
+
+def test_runs_end_where_the_slow_chain_ends():
+    dice = random.Random("curve")
+    for i in range(200):
+        goal = ("minimize", "maximize")[i % 2]
+        curves = []
+        for number in range(dice.randint(1, 12)):
+            curve = Curve(number=number)
+            for _ in range(dice.randint(1, 15)):
+                curve.add(
+                    float(dice.choice([dice.randint(0, 9), dice.gauss(0, 100)])),
+                    curve.resource + dice.choice([0, 0.5, 1, 2]),
+                )
+            curve.finished = dice.random() < 0.4
+            curves.append(curve)
+        horizon = dice.choice([3, 10, 25])
+
+        means, stds = Foreteller(curves, Objective(name="loss", goal=goal), horizon).ends(curves)
+
+        slow = np.array(slow_ends(curves, goal == "maximize", horizon))
+        np.testing.assert_allclose(means, slow[:, 0], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(stds, slow[:, 1], rtol=1e-6, atol=1e-6)
