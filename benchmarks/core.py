@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from sweepyard.controller.spec import read_spec
 from sweepyard.errors import SpecError
+from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.random import RandomSearcher
@@ -38,7 +39,10 @@ def main() -> None:
     space = Space.from_spec({f"p{i}": {"min": 0.0, "max": 1.0} for i in range(20)})
     huge = Space.from_spec({f"p{i}": {"values": list(range(10))} for i in range(12)})
     dice = random.Random(0)
-    curves = {str(i): [dice.random() for _ in range(50)] for i in range(1000)}
+    curves = {str(i): Curve(number=i) for i in range(1000)}
+    for curve in curves.values():
+        for _ in range(50 if curve.number != 7 else 27):
+            curve.add(dice.random())
     rule = make_scheduler({"type": "hyperband", "min_iter": 3, "eta": 3, "strict": True}, Objective(name="loss"))
     assert rule is not None
     bomb = "method: random\nparameters: " + "{a: " * 5000
