@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test lint bench docs install clean help build/types
+.PHONY: demo test chaos lint bench docs install clean help build/types
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
 	@echo "make test   all tests, on a real Valkey and a real PostgreSQL that they start themselves"
+	@echo "make chaos  everything is killed, again and again, for a quarter of an hour: what survived, as a table"
 	@echo "make lint   format, style, types and the arrows between folders"
 	@echo "make docs   the generated parts of docs/"
 	@echo "make bench  every figure of benchmarks/README.md"
@@ -25,11 +26,16 @@ demo: install
 	$(BIN)/sweepyard run examples/digits/sweep.yaml --workers 2
 
 test: install build/oldest-rq
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/chaos
 	PYTHONPATH=build/oldest-rq $(BIN)/python -m pytest -n 2 $(TESTS_OF_RQ)
 
 # Tests wait for processes more than they compute: two at once on each core.
 WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)')
+
+# CI takes a smaller SCALE.
+SCALE ?= 3
+chaos: install
+	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 3 --dist worksteal tests/chaos
 
 # Both majors of rq are supported: the environment has the newest, this is the oldest, with all that speaks to rq:
 # the bus itself, and one sweep from its first offer to its last on each side of it.

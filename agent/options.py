@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`sweep`: id, project/id or entity/project/id. `dir`: our own local folder.
+    """`sweep`: id, project/id or entity/project/id. `dir`: our own local folder. `redis_url`: where this machine
+    reaches Redis, if not where the service says.
     `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `checkpoint_root`: where runs
     save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`. `wait`:
     stay when the sweep is over."""
@@ -15,6 +16,7 @@ class Options:
     sweep: str
     url: str
     api_key: str | None = None
+    redis_url: str | None = None
     dir: str = ".sweepyard"
     term_grace_s: float = 10.0
     checkpoint_root: str | None = None

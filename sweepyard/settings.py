@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Where the service listens. Beyond loopback it needs an API key.")
     port: int = Field(7077, ge=0, le=65535, description="Port of the service; 0: any free one.")
     redis_url: str | None = Field(
-        None, description="Redis or Valkey to use; unset: the service starts an embedded Valkey of its own."
+        None,
+        description="Redis or Valkey to use; unset: the service starts an embedded Valkey of its own, and agents "
+        "ask the service.",
     )
     store_url: str | None = Field(
         None, description="Database of the tracking store, SQLite or PostgreSQL; unset: SQLite in the directory."

@@ -1,0 +1,96 @@
+"""A TCP proxy on loopback that does to a connection what networks do."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import threading
+from typing import Literal
+
+Mode = Literal["pass", "refuse", "reset", "silence", "slow"]
+"""`refuse`: nobody listens, and connections end. `reset`: they are reset. `silence`: half open, nothing arrives.
+`slow`: everything arrives late."""
+
+SLOW_S = 0.3
+LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Forwards a port of its own to `target`, in one thread."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._mode: Mode = "pass"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._pairs: dict[socket.socket, socket.socket] = {}
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def be(self, mode: Mode) -> None:
+        """From now on. Connections that are there feel it, too."""
+        self._mode = mode
+        self._wake_write.send(b"!")
+
+    def close(self) -> None:
+        self._closing.set()
+        self._wake_write.send(b"!")
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            watched = [self._listener, self._wake_read, *(self._pairs if self._mode != "silence" else ())]
+            ready, _, _ = select.select(watched, [], [], 1.0)
+            for each in ready:
+                if each is self._wake_read:
+                    self._wake_read.recv(64)
+                    if self._mode in ("refuse", "reset"):
+                        self._end_all()
+                elif each is self._listener:
+                    self._accept()
+                elif each in self._pairs:
+                    self._forward(each)
+        self._end_all()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        near, _ = self._listener.accept()
+        if self._mode in ("refuse", "reset"):
+            return self._end(near)
+        try:
+            far = socket.create_connection(self._target, timeout=2)
+        except OSError:
+            return self._end(near)
+        self._pairs[near], self._pairs[far] = far, near
+        return None
+
+    def _forward(self, source: socket.socket) -> None:
+        if self._mode == "slow":
+            self._closing.wait(SLOW_S)
+        try:
+            data = source.recv(65536)
+            if data:
+                return self._pairs[source].sendall(data)
+        except OSError:
+            pass
+        self._end_pair(source)
+        return None
+
+    def _end_all(self) -> None:
+        for each in list(self._pairs):
+            self._end_pair(each)
+
+    def _end_pair(self, one: socket.socket) -> None:
+        other = self._pairs.pop(one, None)
+        if other is not None:
+            self._pairs.pop(other, None)
+            self._end(other)
+            self._end(one)
+
+    def _end(self, connection: socket.socket) -> None:
+        if self._mode == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+        connection.close()
