@@ -58,6 +58,20 @@ class Parameter:
             return items[0]
         return INACTIVE if any(item is INACTIVE for item in items) else tuple(items)
 
+    def read(self, params: Any) -> Any:
+        """Its value in a nested point; `INACTIVE` if it has none there."""
+        if not self.zipped:
+            return at(params, self.path)
+        return self.value_of([at(params, path) for path in self.zipped])
+
+    def write(self, params: Params, value: Any) -> None:
+        """Set its value in a nested point."""
+        if self.zipped:
+            for path, item in zip(self.zipped, value, strict=True):
+                put(params, path, item)
+        else:
+            put(params, self.path, value)
+
     def items_of(self, value: Any) -> Sequence[Any]:
         return value if self.zipped else (value,)
 
@@ -159,8 +173,7 @@ class Space:
         params: Params = {}
         for parameter, value in zip(self.parameters, values, strict=True):
             if value is not INACTIVE:
-                for path, item in zip(parameter.paths, parameter.items_of(value), strict=True):
-                    put(params, path, item)
+                parameter.write(params, value)
         if not self.rules.is_trivial:
             for path, value in self.rules.derived(values):
                 put(params, path, value)
@@ -168,7 +181,7 @@ class Space:
 
     def flatten(self, params: Mapping[str, Any]) -> list[Any] | None:
         """The flat values of a point; None if it lacks an active parameter. Other names do not count."""
-        values = [each.value_of([at(params, path) for path in each.paths]) for each in self.parameters]
+        values = [each.read(params) for each in self.parameters]
         try:
             values = values if self.rules.is_trivial else self.rules.settle(values)
         except (ExpressionError, Missing):

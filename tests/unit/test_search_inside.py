@@ -108,7 +108,7 @@ def test_initial_points_come_first_each_once_and_are_not_repeated(method):
     spec = {
         "method": method,
         "parameters": {"x": {"min": 1, "max": 3}, "y": {"values": ["a", "b"], "when": "x < 3"}},
-        "metric": {"name": "loss"},
+        "metric": {"name": "loss", "goal": "minimize"},
         "initial_points": points,
     }
     searcher = searcher_of(spec, Objective(name="loss"), 4)
