@@ -58,10 +58,7 @@ class Proposer:
             worker.end()
 
     def _home(self, sweep_id: str) -> _Worker:
-        if sweep_id not in self._homes:
-            self._homes[sweep_id] = self._workers[0]
-            self._workers.append(self._workers.pop(0))
-        return self._homes[sweep_id]
+        return self._homes.setdefault(sweep_id, self._workers[len(self._homes) % len(self._workers)])
 
 
 class _Worker:
