@@ -124,6 +124,8 @@ def header(sweep: SweepView) -> Text:
     goal = "".join(f", {metric.goal} {metric.name}" for metric in metrics)
     line = Text.assemble((sweep.name or "sweep", "bold"), "  ", sweep.id, "  ", state_text(sweep.state), "  ")
     line.append(f"{sweep.method}{goal}")
+    if sweep.version > 1:
+        line.append(f", version {sweep.version}")
     if sweep.reason and sweep.state is not SweepState.running:
         line.append(f" ({sweep.reason})", style="dim")
     return line
