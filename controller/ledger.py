@@ -130,6 +130,11 @@ class Ledger:
     def paused(self) -> list[Run]:
         return [run for run in self.open_runs if run.state is RunState.paused]
 
+    @property
+    def takes_turns(self) -> bool:
+        """Whether runs may pause and go on."""
+        return promoter_of(self.scheduler) is not None
+
     def turns(self) -> list[Turn]:
         """What there is to do with paused runs where there are slots for them."""
         promoter = promoter_of(self.scheduler)

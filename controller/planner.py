@@ -39,8 +39,9 @@ class View:
     `budget`: what may be spent; `hours`: since the first run was made; `failures`: runs that failed or crashed.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
-    next run was asked for; None: none is ready. `paused`: how many runs wait for their turn; `turns`: those that
-    have one when there is a slot; `members`: how many runs there are to be before they take turns.
+    next run was asked for; None: none is ready.`paused`: how many runs wait for
+    their turn, if they `takes_turns`; `turns`: those that have one when there is a slot; `members`: how many runs
+    there are to be before they take turns.
     """
 
     state: SweepState
@@ -65,6 +66,7 @@ class View:
     vanished: frozenset[str]
     lost_after_s: float
     paused: int = 0
+    takes_turns: bool = False
     turns: Sequence[Turn] = ()
     members: int | None = None
 
@@ -161,8 +163,9 @@ def plan(view: View) -> list[Intent]:
     turns: list[Intent] = [Go(turn) for turn in view.turns[: max(wanted, 0)]]
     complete = _complete(view)
     if complete is not None:
-        takes_turns = view.turns or (view.paused and view.attempts)
-        return [*offers, *turns] if takes_turns else [*offers, Finish(complete)]
+        # Whoever runs may pause, and change whose turn it is.
+        goes_on = view.turns or (view.takes_turns and view.attempts)
+        return [*offers, *turns] if goes_on else [*offers, Finish(complete)]
     wanted -= len(turns)
     for limit in (view.run_cap, view.members):
         if limit is not None:

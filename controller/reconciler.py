@@ -246,6 +246,7 @@ class Reconciler:
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
             paused=len(ledger.paused),
+            takes_turns=ledger.takes_turns,
             turns=ledger.turns(),
             members=ledger.members,
         )

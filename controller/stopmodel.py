@@ -139,6 +139,7 @@ class Population(Rule):
     size: Annotated[int, PlainValidator(between(2, 1000, as_whole))]
     interval: Positive
     quantile: Annotated[int | float, PlainValidator(between(0, 0.5, as_number))] = 0.25
+    max_iter: Rung | None = None
 
     @model_validator(mode="after")
     def _can_go_on(self) -> Population:

@@ -7,6 +7,7 @@ perturbed (truncation selection, section 4.1.1 of the paper).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,8 +27,9 @@ class Population:
 
     The member that is furthest behind goes on first. Members are compared by their newest values, once each of the
     first `size` has one. Of `n` members the worst and the best `max(1, int(quantile * n))` are exploited and
-    exploiters; a member that has ended by itself is neither. Choices depend on `seed`, the run's number and its
-    resource alone. `explore(params, rng)` perturbs.
+    exploiters; a member that has ended, or come to `max_iter`, the resource of a whole run, is neither, and does
+    not pause any more. Choices depend on `seed`, the run's number and its resource alone. `explore(params, rng)`
+    perturbs.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Population:
         size: int,
         interval: float,
         quantile: float = 0.25,
+        max_iter: float = math.inf,
     ) -> None:
         self.members = size
         self._objective = objective
@@ -46,15 +49,16 @@ class Population:
         self._explore = explore
         self._interval = interval
         self._quantile = quantile
+        self._max_iter = max_iter
 
     @classmethod
     def from_spec(cls, rule: Mapping[str, Any], objective: Objective, seed: int, explore: Explore) -> Population:
-        keys = ("size", "interval", "quantile")
+        keys = ("size", "interval", "quantile", "max_iter")
         return cls(objective, seed, explore, **{key: rule[key] for key in keys if key in rule})
 
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         curve = curves.get(run_id)
-        if curve is None or curve.broken or not self._crosses(curve):
+        if curve is None or curve.broken or not self._crosses(curve) or not self._is_member(curve):
             return None
         ranked = self._ranked(curves)
         return Verdict(
@@ -93,17 +97,23 @@ class Population:
     def _ranked(self, curves: Curves) -> list[str]:
         """The members that have a value, best first, the earlier of equals first."""
         sign = -1 if self._objective.goal == "maximize" else 1
-        members = [(sign * each.values[-1], each.number, key) for key, each in curves.items() if _is_member(each)]
+        members = [
+            (sign * each.values[-1], each.number, key) for key, each in curves.items() if self._is_member(each)
+        ]
         return [key for _, _, key in sorted(members)]
+
+    def _is_member(self, curve: Curve) -> bool:
+        return bool(curve.values) and not curve.ended and not curve.source and curve.resource < self._max_iter
 
     def _turn(self, run_id: str, curves: Curves, ranked: list[str]) -> Turn:
         curve, count = curves[run_id], max(1, int(self._quantile * len(ranked)))
-        value = curve.values[-1]
-        place = f"{self._objective.name} {value:.4g} at {curve.resource:g}, number {ranked.index(run_id) + 1} of "
+        value, story = curve.values[-1], f"{self._objective.name} {curve.values[-1]:.4g} at {curve.resource:g}"
+        if run_id in ranked:
+            story += f", number {ranked.index(run_id) + 1} of {len(ranked)} members"
         turn = Turn(
             run_id=run_id,
             rule="population",
-            reason=f"{place}{len(ranked)} members: its turn to go on",
+            reason=f"{story}: its turn to go on",
             rung=curve.resource,
             value=value,
             peers=len(ranked),
@@ -116,16 +126,12 @@ class Population:
         better = curves[parent]
         return replace(
             turn,
-            reason=f"{place}{len(ranked)} members, among the worst {count}: its place goes to a copy of run "
+            reason=f"{story}, among the worst {count}: its place goes to a copy of run "
             f"{better.number} ({better.values[-1]:.4g} at {better.resource:g}) with other parameters",
             threshold=curves[best[-1]].values[-1],
             parent=parent,
             successor=self._explore(better.params, rng),
         )
-
-
-def _is_member(curve: Curve) -> bool:
-    return bool(curve.values) and not curve.ended and not curve.source
 
 
 def _behind(curve: Curve) -> tuple[float, int]:

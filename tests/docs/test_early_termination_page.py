@@ -28,7 +28,7 @@ def test_every_example_can_be_read(example: str) -> None:
 
 
 def test_there_are_choices() -> None:
-    assert len(CHOICES) == 7
+    assert len(CHOICES) == 8
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -139,3 +139,11 @@ def test_points_near_a_point_are_points_of_the_space() -> None:
 
 def test_a_point_outside_of_the_space_stays() -> None:
     assert perturbed(SPACE, {"lr": 0.01}, np.random.default_rng(0)) == {"lr": 0.01}
+
+
+def test_a_member_at_the_end_of_its_training_neither_pauses_nor_is_copied() -> None:
+    rule = population(size=2, max_iter=4, quantile=0.5)
+    curves = {"a": curve(1, 9, 9, 1, 1), "b": curve(2, 9, 2), "c": curve(3, 9, 3)}
+    assert rule.judge("a", curves) is None
+    turns = [(turn.run_id, turn.parent) for turn in rule.turns(curves)]
+    assert turns == [("b", None), ("c", "b"), ("a", None)]
