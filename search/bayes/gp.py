@@ -129,6 +129,7 @@ class Posterior:
         self.noise = float(np.exp(theta[-1]))
         self._unordered, n = sample.unordered, len(sample.x)
         self._sources = sample.sources
+        self._categories = np.flatnonzero(self._unordered)
         self._rows = np.vstack([sample.x, self._ours(pending)])
         self._scaled = self._rows[:, ~self._unordered] / self._lengths[~self._unordered]
         kernel = self._kernel(self._rows)
@@ -180,7 +181,7 @@ class Posterior:
         squared = (
             (ordered**2).sum(axis=1)[:, None] + (self._scaled**2).sum(axis=1) - 2.0 * ordered @ self._scaled.T
         )
-        for j in np.flatnonzero(self._unordered):
+        for j in self._categories:
             squared += (rows[:, j, None] != self._rows[:, j]) / self._lengths[j] ** 2
         found: Array = np.maximum(squared, 0.0)
         return found

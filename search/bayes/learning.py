@@ -72,7 +72,8 @@ class Learner:
         return Model(warp, settings.kind, sample, widened(settings.theta, early.sources, data.sources))
 
     def _settings(self, data: Data) -> Settings:
-        key = blake2b(data.rows.tobytes() + data.losses.tobytes() + data.stds.tobytes()).digest()
+        parts = (data.rows, data.losses, data.stds, data.origins)
+        key = blake2b(b"".join(part.tobytes() for part in parts)).digest()
         if key not in self._memory:
             self._memory[key] = self._learn(data)
         return self._memory[key]

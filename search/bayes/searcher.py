@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from sweepyard.plain import Params
 from sweepyard.search.bayes.acquisition import LogEI, Maximiser, Sum
@@ -50,6 +50,7 @@ class BayesSearcher:
         self._encoding = Encoding(space)
         self._read = Reader(space, self._encoding, self._sign)
         self._design = max(5, min(2 * len(self._encoding.columns), 10))
+        self._threads = ThreadpoolController()
         self._learn_losses = losses_learner(self._encoding)
         self._learn_outcomes = outcomes_learner(self._encoding)
 
@@ -78,7 +79,7 @@ class BayesSearcher:
         if len(scored) < SCORED_MIN or not self._encoding.columns:
             reason = f"quasi-random point {k + 1} (Sobol): too few runs have a score for a model"
             return self._from_design(k, fresh, reason)
-        with threadpool_limits(limits=1):  # so that proposals do not fight runs for the cores
+        with self._threads.limit(limits=1):  # so that proposals do not fight runs for the cores
             return self._from_model(data, self._open_rows(pending), fresh, rng)
 
     def _from_design(self, k: int, fresh: Iterator[list[Any]], reason: str) -> Suggestion | None:
