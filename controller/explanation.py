@@ -27,6 +27,7 @@ def explain(store: Store, sweep: Sweep, run: Run) -> Explanation:
         answer=_answer(ledger, run, decisions, outlooks),
         rungs=_rungs(decisions, outlooks),
         outlook=[OutlookView(rule=each.rule, text=each.text) for each in outlooks],
+        lineage=_lineage(ledger, run),
         hindsight=_looking_back(back, run) if back and run.id in ledger.spared else None,
     )
 
@@ -52,6 +53,15 @@ def _answer(ledger: Ledger, run: Run, decisions: list[Decision], outlooks: list[
         return f"Judged {times} and let go on, last by {last.rule}: {last.reason}. Since then, {waits}."
     missing = troubles(ledger.sweep.spec, run) if run.lines else []
     return " ".join([f"Never judged: {waits}.", *(f"{words[:1].upper()}{words[1:]}." for words in missing)])
+
+
+def _lineage(ledger: Ledger, run: Run) -> list[int]:
+    """From whose checkpoint it began, and that one from whose."""
+    found: list[int] = []
+    while (parent := ledger.runs.get(run.detail.get("parent", ""))) is not None:
+        found.append(parent.number)
+        run = parent
+    return found
 
 
 def _rungs(decisions: list[Decision], outlooks: list[Outlook]) -> list[RungView]:

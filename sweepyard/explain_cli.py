@@ -53,6 +53,9 @@ def explanation(found: Explanation) -> RenderableType:
     title = Text.assemble((f"run {run.number}", "bold"), "  ", run.id, "  ", state_text(run.state), "  ")
     title.append(f"sweep {found.sweep_id}", style="dim")
     parts: list[RenderableType] = [title, Text(one_line(found.answer))]
+    parts.append(Text(f"Proposed: {one_line(run.reason)}."))
+    if found.lineage:
+        parts.append(Text(f"It goes on from run {', which goes on from run '.join(map(str, found.lineage))}."))
     if found.hindsight:
         parts.append(Text(one_line(found.hindsight)))
     if found.metric:

@@ -178,6 +178,7 @@ class Explanation(View):
     answer: str
     rungs: list[RungView]
     outlook: list[OutlookView]
+    lineage: list[int] = Field([], description="Numbers of the runs that it goes on from, nearest first.")
     hindsight: str | None = Field(description="Of a dry run: whether it would have been right to stop this run.")
 
 

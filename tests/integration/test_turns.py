@@ -131,3 +131,4 @@ def test_a_population_takes_turns_and_the_worst_makes_place_for_a_copy_of_the_be
         replaced.state_reason
     )
     assert copy.reason == "in the place of run 2: from the checkpoint of run 1, parameters near its"
+    assert explain(yard.store, sweep, copy).lineage == [1]
