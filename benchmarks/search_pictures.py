@@ -33,6 +33,8 @@ def curves(searches: Sequence[Search], path: Path) -> None:
                 )
         panel.set_title(task)
         panel.set_ylim(0, 1)
+    for panel in panels.flat[len(tasks) :]:
+        panel.set_axis_off()
     panels.flat[0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=80)

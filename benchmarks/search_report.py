@@ -122,14 +122,16 @@ def _print_means(setting: Setting) -> None:
 
 
 def _print_gains(setting: Setting, ours: str) -> None:
-    for mark in setting.marks:
-        best = setting.best_peer(ours, mark)
-        for other in [each for each in setting.methods if each != ours]:
+    best = {mark: setting.best_peer(ours, mark) for mark in setting.marks}
+    _print_row(f"less regret of {ours} than", *(f"@{mark} (95 %)" for mark in setting.marks))
+    print("|---" * (len(setting.marks) + 1) + "|")
+    for other in [each for each in setting.methods if each != ours]:
+        cells = []
+        for mark in setting.marks:
             less, low, high = setting.gain(ours, other, mark)
-            note = ", the best peer" if other == best else ""
-            print(
-                f"- {ours} against {other}{note}, @{mark}: {less:.3f} less regret, 95 % of {low:.3f} to {high:.3f}"
-            )
+            cells.append(f"{less:.3f} ({low:.3f} to {high:.3f}){' best peer' if other == best[mark] else ''}")
+        _print_row(other, *cells)
+    print()
     if "random" in setting.methods:
         mark = setting.marks[-1]
         behind = [
@@ -137,7 +139,7 @@ def _print_gains(setting: Setting, ours: str) -> None:
             for task in setting.tasks_of(ours, "random")
             if setting.regret(ours, task, mark) > setting.regret("random", task, mark) + _MUCH
         ]
-        print(f"- tasks where {ours} is behind random by more than {_MUCH} @{mark}: {', '.join(behind) or 'none'}")
+        print(f"Tasks where {ours} is behind random by more than {_MUCH} @{mark}: {', '.join(behind) or 'none'}.")
     print()
 
 

@@ -24,9 +24,10 @@ def test_a_suite_runs_and_a_search_that_the_file_has_is_not_run_again(tmp_path):
     assert again == rows
     assert kept.read_text() == lines
     assert lines.count("\n") == 2
-    regrets = {row[0]: float(row[1]) for row in rows if row[0] in ("random", "bayes")}
-    assert regrets["bayes"] < regrets["random"]
-    assert any(row[0].startswith("- bayes against random, @25: 0.") for row in rows)
+    means = {row[0]: float(row[1]) for row in rows if row[0] in ("random", "bayes") and "x" in row[-1]}
+    assert means["bayes"] < means["random"]
+    less = next(row[1] for row in rows if row[0] == "random" and "to" in row[1])
+    assert less.startswith(f"{means['random'] - means['bayes']:.3f} (")
 
 
 def test_a_recorded_task_answers_with_trainings_that_happened(monkeypatch):

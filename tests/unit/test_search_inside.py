@@ -9,7 +9,7 @@ from sweepyard.search.initial import InitialFirst
 from sweepyard.search.inside import locate, wished
 from sweepyard.search.port import Observation
 from sweepyard.search.random import RandomSearcher
-from sweepyard.search.registry import make_searcher, points_of, searcher_of
+from sweepyard.search.registry import METHODS, make_searcher, points_of, searcher_of
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
@@ -102,7 +102,7 @@ def test_whatever_is_drawn_is_inside(seed):
         assert SPACE.nest(locate(SPACE, given)) == suggestion.params
 
 
-@pytest.mark.parametrize("method", ["grid", "random", "sobol", "bayes"])
+@pytest.mark.parametrize("method", METHODS)
 def test_initial_points_come_first_each_once_and_are_not_repeated(method):
     points = [{"x": 3}, {"x": 1, "y": "b"}, {"x": 2, "y": "a"}]
     spec = {
