@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test chaos lint bench docs install clean help build/types
+.PHONY: demo test simulate chaos lint bench docs install clean help build/types
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
 	@echo "make test   all tests, on a real Valkey and a real PostgreSQL that they start themselves"
+	@echo "make simulate  2,000 sweeps in virtual time, with everything that can go wrong"
 	@echo "make chaos  everything is killed, again and again, for a quarter of an hour: what survived, as a table"
 	@echo "make lint   format, style, types and the arrows between folders"
 	@echo "make docs   the generated parts of docs/"
@@ -32,7 +33,10 @@ test: install build/oldest-rq
 # Tests wait for processes more than they compute: two at once on each core.
 WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)')
 
-# CI takes a smaller SCALE.
+# SIMULATIONS: how many; a test run has 100.
+simulate: install
+	SIMULATIONS=2000 $(BIN)/python -m pytest -n 2 tests/simulation/test_simulation.py
+
 SCALE ?= 3
 chaos: install
 	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 3 --dist worksteal tests/chaos

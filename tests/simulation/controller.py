@@ -1,0 +1,178 @@
+"""The controller of a simulated installation: the real reconciler, which may die between any two effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from simulation.memory_bus import MemoryControllerBus
+from simulation.world import LOST_AFTER_S, World
+
+from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.proposals import Question, suggest
+from sweepyard.controller.reconciler import Effects, Reconciler
+from sweepyard.errors import Conflict, Unavailable
+from sweepyard.tracking.port import Transaction
+from sweepyard.tracking.records import Sweep
+
+TICK_S = 1.0
+EFFECTS = ("offer", "tell", "withdraw", "forget", "remove_presence", "intact")
+
+
+class Killed(BaseException):
+    """The process is gone, at whatever it was doing."""
+
+
+class FragileBus:
+    """The bus as a controller has it: it may be away, and the controller may die before or after each effect."""
+
+    def __init__(self, world: World, die: Callable[[str], None]) -> None:
+        self._bus, self._world, self._die = MemoryControllerBus(world.broker), world, die
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._bus, name)
+        die = self._die if name in EFFECTS else lambda _where: None
+
+        def fragile(*args: Any, **kwargs: Any) -> Any:
+            self._world.check_redis()
+            die(f"before {name}")
+            answer = call(*args, **kwargs)
+            die(f"after {name}")
+            return answer
+
+        return fragile
+
+
+class SimController:
+    """Starts again some time after it has died. `deaths` counts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._doomed_at: int | None = None
+        self._points = 0
+        self._reconciler: Reconciler | None = None
+        self._wake_at_s: float | None = None
+        self._wishes: list[Callable[[Ledger, Transaction, float], object]] = []
+        self.deaths = 0
+        self.on_told: Callable[[], object] = lambda: None
+        self.after_step: Callable[[], object] = lambda: None
+        self._start()
+        world.every(world.faults.kill_controller_s, self._doom)
+
+    def create(self, sweep: Sweep) -> None:
+        """Store a sweep, as the engine does."""
+        with self._world.store.transaction(self._epoch) as tx:
+            tx.add_sweep(sweep)
+            ledger = Ledger.new(sweep)
+            self._reconciler.add(ledger)
+
+    def wish(self, verb: Callable[[Ledger, Transaction, float], object]) -> None:
+        """A person wants something; what is not possible is refused. Lost if the controller dies meanwhile."""
+        self._wishes.append(verb)
+        self.wake()
+
+    def wake(self, delay_s: float = 0.01) -> None:
+        """Something has arrived: step soon, once for all that arrives until then."""
+        due_s = self._world.clock.now_s + delay_s
+        if self._wake_at_s is None or due_s < self._wake_at_s:
+            self._wake_at_s = due_s
+            self._world.later(delay_s, self._step_if_due)
+
+    def _start(self) -> None:
+        world = self._world
+        self._epoch = world.store.take_over()
+        self._reconciler = Reconciler(
+            world.store, FragileBus(world, self._die), world.clock, lost_after_s=LOST_AFTER_S
+        )
+        self._reconciler.load()
+        self._seen = self._reconciler.position
+        self._tick_at_s = world.clock.now_s + 0.2
+        self.wake(0.2)
+
+    def _doom(self) -> None:
+        """Let it die at one of its next effects."""
+        self._doomed_at = self._points + self._world.dice.randint(1, 40)
+
+    def _die(self, where: str) -> None:
+        self._points += 1
+        if self._points == self._doomed_at:
+            self._world.note(f"the controller dies {where}")
+            raise Killed
+
+    def _step_if_due(self) -> None:
+        if self._wake_at_s is None or self._world.clock.now_s < self._wake_at_s:
+            return
+        self._wake_at_s = None
+        if self._reconciler is None:
+            return
+        with self._mortal():
+            self._step(self._reconciler)
+            self.after_step()
+            self.wake(max(0.01, self._tick_at_s - self._world.clock.now_s))
+
+    @contextmanager
+    def _mortal(self) -> Iterator[None]:
+        """Whoever dies in here is started again after a while."""
+        try:
+            yield
+        except Killed:
+            self.deaths += 1
+            self._doomed_at = self._reconciler = None
+            self._world.later(self._world.dice.uniform(0.5, 25), self._start)
+
+    def _step(self, reconciler: Reconciler) -> None:
+        """What `engine.Engine` does in a step."""
+        clock = self._world.clock
+        if clock.now_s >= self._tick_at_s:
+            self._tick_at_s = clock.now_s + TICK_S
+            if not reconciler.look_around():
+                self._seen = "0"
+            try:
+                reconciler._bus.forget(reconciler.position)
+            except Unavailable as error:
+                reconciler.redis_failed(str(error))
+        try:
+            messages = reconciler._bus.read(self._seen, 0)
+        except Unavailable as error:
+            reconciler.redis_failed(str(error))
+            messages = []
+        effects = Effects()
+        with self._transaction() as tx:
+            if messages:
+                self._seen = messages[-1][0]
+                reconciler.take_messages(tx, messages, effects)
+            for verb in self._wishes:
+                with suppress(Conflict):
+                    verb(reconciler.ledger("sweep001"), tx, clock.wall())
+            self._wishes = []
+            reconciler.plan(tx, effects)
+        self._die("after the commit")
+        self._act(reconciler, effects)
+
+    def _act(self, reconciler: Reconciler, effects: Effects) -> None:
+        reconciler.act(effects, self._ask)
+        if effects.offers or effects.orders or effects.acks:
+            self.on_told()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        with self._world.store.transaction(self._epoch) as tx:
+            yield tx
+            self._die("before the commit")
+
+    def _ask(self, question: Question) -> None:
+        """A costly searcher answers after a while."""
+        epoch = self._epoch
+
+        def answer() -> None:
+            if self._reconciler is None or self._epoch != epoch:
+                return
+            with self._mortal():
+                effects = Effects()
+                with self._transaction() as tx:
+                    self._reconciler.take_answer(tx, suggest(question))
+                    self._reconciler.plan(tx, effects)
+                self._act(self._reconciler, effects)
+
+        self._world.later(self._world.dice.uniform(0.01, 0.5), answer)

@@ -1,0 +1,197 @@
+"""A bus in memory, for the simulator. The suite for buses judges it beside the one on Redis."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from sweepyard.bus.wire import AttemptOrder, AttemptRef, Control, Message, Offer, Presence
+
+HELD = ("offers", "stream", "presence", "boxes", "hinted", "marked")
+
+
+@dataclass(slots=True)
+class Box:
+    """What an agent reads at its next exchange."""
+
+    acks: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, AttemptOrder] = field(default_factory=dict)
+    exit: str | None = None
+    wait: str | None = None
+
+
+class Broker:
+    """Everything that Redis would hold."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._positions = count(1)
+        self.flush()
+
+    def flush(self) -> None:
+        """Forget everything, as FLUSHALL does."""
+        with self.changed:
+            self.offers: dict[str, dict[AttemptRef, Offer]] = defaultdict(dict)
+            self.stream: dict[int, Message] = {}
+            self.presence: dict[str, Presence] = {}
+            self.boxes: dict[str, Box] = defaultdict(Box)
+            self.hinted: set[str] = set()
+            self.marked = False
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a file on disk would hold now."""
+        with self.changed:
+            return {name: _copy(getattr(self, name)) for name in HELD}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Be as then. Positions in the stream go on from where they are: Redis makes them of the time."""
+        with self.changed:
+            for name in HELD:
+                setattr(self, name, _copy(snapshot[name]))
+
+    def add(self, message: Message) -> None:
+        self.stream[next(self._positions)] = message
+        self.changed.notify_all()
+
+    def pop_offer(self, sweep_id: str) -> Offer | None:
+        """The oldest offer of a sweep, which is then nobody else's."""
+        waiting = self.offers[sweep_id]
+        return waiting.pop(next(iter(waiting))) if waiting else None
+
+
+class MemoryControllerBus:
+    """`port.ControllerBus` on a broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def offer(self, offer: Offer) -> None:
+        with self._broker.changed:
+            self._broker.offers[offer.sweep].setdefault(offer.ref, offer)
+            self._broker.changed.notify_all()
+
+    def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
+        with self._broker.changed:
+            for ref in refs:
+                self._broker.offers[sweep_id].pop(ref, None)
+
+    def waiting(self, sweep_id: str) -> set[AttemptRef]:
+        with self._broker.changed:
+            return set(self._broker.offers[sweep_id])
+
+    def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
+        with self._broker.changed:
+            found = self._after(after)
+            if not found and self._broker.changed.wait(timeout_s):
+                found = self._after(after)
+            return found
+
+    def _after(self, position: str) -> list[tuple[str, Message | None]]:
+        upto = int(position.partition("-")[0])
+        return [(f"{at}-0", message) for at, message in self._broker.stream.items() if at > upto]
+
+    def forget(self, upto: str) -> None:
+        with self._broker.changed:
+            last = int(upto.partition("-")[0])
+            for at in [at for at in self._broker.stream if at <= last]:
+                del self._broker.stream[at]
+
+    def presence(self) -> Mapping[str, Presence]:
+        with self._broker.changed:
+            return dict(self._broker.presence)
+
+    def remove_presence(self, agent_id: str) -> None:
+        with self._broker.changed:
+            self._broker.presence.pop(agent_id, None)
+            self._broker.boxes.pop(agent_id, None)
+
+    def tell(
+        self,
+        agent_id: str,
+        *,
+        acks: Mapping[AttemptRef, int] | None = None,
+        orders: Mapping[AttemptRef, AttemptOrder] | None = None,
+        exit_reason: str | None = None,
+        wait_reason: str | None = None,
+    ) -> None:
+        with self._broker.changed:
+            box = self._broker.boxes[agent_id]
+            box.acks |= {str(ref): seq for ref, seq in (acks or {}).items()}
+            box.orders |= {str(ref): order for ref, order in (orders or {}).items()}
+            box.exit = box.exit if exit_reason is None else exit_reason or None
+            box.wait = box.wait if wait_reason is None else wait_reason or None
+            if orders or exit_reason is not None or wait_reason is not None:
+                self._broker.hinted.add(agent_id)
+                self._broker.changed.notify_all()
+
+    def intact(self) -> bool:
+        with self._broker.changed:
+            marked, self._broker.marked = self._broker.marked, True
+            return marked
+
+
+class MemoryAgentBus:
+    """`port.AgentBus` on a broker."""
+
+    def __init__(self, broker: Broker, agent_id: str) -> None:
+        self._broker = broker
+        self._agent_id = agent_id
+        self._read: set[str] = set()
+
+    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: threading.Event) -> None:
+        while not leave.is_set():
+            with self._broker.changed:
+                offer = self._broker.pop_offer(sweep_id)
+                if offer is None:
+                    self._broker.changed.wait(0.05)
+            if offer is not None and not take(offer):
+                self.put_back(offer)
+
+    def put_back(self, offer: Offer) -> None:
+        """Before all others."""
+        with self._broker.changed:
+            self._broker.offers[offer.sweep] = {offer.ref: offer} | self._broker.offers[offer.sweep]
+
+    def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
+        with self._broker.changed:
+            for message in messages:
+                self._broker.add(message)
+            self._broker.presence[self._agent_id] = presence
+            box = self._broker.boxes[self._agent_id]
+            control = Control(acks=dict(box.acks), orders=dict(box.orders), exit=box.exit, wait=box.wait)
+            for ref in self._read.difference(presence.running):
+                box.acks.pop(ref, None)
+                box.orders.pop(ref, None)
+            self._read = {*box.acks, *box.orders}
+            return control
+
+    def wait_for_hint(self, timeout_s: float) -> bool:
+        with self._broker.changed:
+            if self._agent_id not in self._broker.hinted:
+                self._broker.changed.wait(timeout_s)
+            hinted = self._agent_id in self._broker.hinted
+            self._broker.hinted.discard(self._agent_id)
+            return hinted
+
+    def leave(self, message: Message) -> None:
+        with self._broker.changed:
+            self._broker.add(message)
+            self._broker.presence.pop(self._agent_id, None)
+            self._broker.boxes.pop(self._agent_id, None)
+
+
+def _copy(held: Any) -> Any:
+    """A copy of the containers; messages never change and are shared."""
+    if isinstance(held, Box):
+        return Box(dict(held.acks), dict(held.orders), held.exit, held.wait)
+    if not isinstance(held, dict):
+        return copy(held)
+    copied = copy(held)
+    for key, value in held.items():
+        copied[key] = _copy(value)
+    return copied

@@ -1,0 +1,393 @@
+"""A store in memory, for the simulator: as strict as the real ones (one suite judges all), and a hundred times as
+fast, because nothing of it outlives the process."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import ChainMap, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Any, TypeAlias
+
+from sqlalchemy.dialects import sqlite
+
+from sweepyard.errors import Fenced, IllegalTransition
+from sweepyard.plain import dumps
+from sweepyard.tracking.lifecycle import ATTEMPT_MOVES, RUN_MOVES, SWEEP_MOVES, Table
+from sweepyard.tracking.port import RunSort
+from sweepyard.tracking.records import (
+    ATTEMPT_OPEN,
+    RUN_SCORED,
+    SWEEP_ENDED,
+    Agent,
+    Attempt,
+    Decision,
+    Event,
+    Point,
+    PriorRun,
+    Row,
+    Run,
+    RunState,
+    Saved,
+    SpecVersion,
+    Sweep,
+    SweepState,
+)
+from sweepyard.tracking.schema import Text
+from sweepyard.tracking.transaction import RUN_CHANGES, SWEEP_CHANGES
+
+Rows: TypeAlias = MutableMapping[Any, Any]
+
+TABLES = (
+    "sweeps",
+    "versions",
+    "priors",
+    "runs",
+    "attempts",
+    "rows",
+    "points",
+    "decisions",
+    "events",
+    "agents",
+    "cursors",
+)
+
+_TEXT, _DIALECT = Text(), sqlite.dialect()
+
+
+class Tables:
+    """What a closed store leaves behind, by primary key; shared by all that opened it."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self.runs_of: dict[str, list[int]] = defaultdict(list)
+        self.attempts_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.keys = count(1)
+        self.epoch = 0
+        self.writing = threading.RLock()
+        self.looking = threading.RLock()
+        self.last: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        """What the last transaction wrote."""
+
+
+class MemoryStore:
+    """`port.Store` over `tables`, empty ones unless some are given."""
+
+    def __init__(self, tables: Tables | None = None) -> None:
+        self._tables = tables or Tables()
+
+    @property
+    def last_written(self) -> Mapping[str, Mapping[Any, Any]]:
+        """Records that the last transaction wrote, by table and key."""
+        return self._tables.last
+
+    @property
+    def instance_id(self) -> str:
+        return "memory00"
+
+    def take_over(self) -> int:
+        with self._tables.writing:
+            self._tables.epoch += 1
+            return self._tables.epoch
+
+    @contextmanager
+    def transaction(self, epoch: int) -> Iterator[MemoryTransaction]:
+        with self._tables.writing:
+            if epoch != self._tables.epoch:
+                raise Fenced(f"Another controller has taken over: its epoch is {self._tables.epoch}.")
+            written = MemoryTransaction(self._tables)
+            yield written
+            with self._tables.looking:
+                written.commit()
+
+    def sweep(self, sweep_id: str) -> Sweep | None:
+        with self._tables.looking:
+            return self._tables.data["sweeps"].get(sweep_id)
+
+    def sweeps(self, states: Iterable[SweepState] | None = None) -> list[Sweep]:
+        wanted = set(SweepState) if states is None else set(states)
+        return [sweep for sweep in reversed(self._all("sweeps")) if sweep.state in wanted]
+
+    def unsettled_sweeps(self) -> list[Sweep]:
+        return [sweep for sweep in self.sweeps() if sweep.state not in SWEEP_ENDED or self.open_attempts(sweep.id)]
+
+    def versions(self, sweep_id: str) -> list[SpecVersion]:
+        mine = [each for each in self._all("versions") if each.sweep_id == sweep_id]
+        return sorted(mine, key=lambda each: each.version)
+
+    def prior_runs(self, sweep_id: str, *, offset: int = 0, limit: int | None = None) -> list[PriorRun]:
+        mine = [each for each in self._all("priors") if each.sweep_id == sweep_id]
+        return _page(sorted(mine, key=lambda each: each.n), offset, limit)
+
+    def count_prior_runs(self, sweep_id: str) -> int:
+        return len(self.prior_runs(sweep_id))
+
+    def run(self, sweep_id: str, ref: str | int) -> Run | None:
+        found = (
+            run for run in self.runs(sweep_id) if ref in ((run.number,) if isinstance(ref, int) else (run.id,))
+        )
+        return next(found, None)
+
+    def run_of_project(self, entity: str, project: str, run_id: str) -> Run | None:
+        for sweep in self._all("sweeps"):
+            if (sweep.entity, sweep.project) == (entity, project) and (run := self.run(sweep.id, run_id)):
+                return run
+        return None
+
+    def find_run(self, run_id: str) -> Run | None:
+        return next((run for run in reversed(self._all("runs")) if run.id == run_id), None)
+
+    def runs(
+        self,
+        sweep_id: str,
+        *,
+        states: Iterable[RunState] | None = None,
+        sort: RunSort = "number",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[Run]:
+        with self._tables.looking:
+            runs = [self._tables.data["runs"][key] for key in self._tables.runs_of[sweep_id]]
+        if states is not None:
+            wanted = set(states)
+            runs = [run for run in runs if run.state in wanted]
+        runs.sort(key=lambda run: run.number)  # sorting is stable, reversed too: ties stay in this order
+        with_value = [run for run in runs if getattr(run, sort) is not None]
+        with_value.sort(key=lambda run: getattr(run, sort), reverse=descending)
+        return _page(with_value + [run for run in runs if getattr(run, sort) is None], offset, limit)
+
+    def count_runs(self, sweep_id: str) -> dict[RunState, int]:
+        counts = dict.fromkeys(RunState, 0)
+        for run in self.runs(sweep_id):
+            counts[run.state] += 1
+        return counts
+
+    def saved(self, sweep_id: str) -> Saved:
+        runs = self.runs(sweep_id)
+        longest = max((run.steps for run in runs if run.state is RunState.finished), default=0)
+        short = [run for run in runs if run.state is RunState.stopped and run.steps < longest]
+        paces = (
+            (longest - run.steps) * ((run.ended_at or 0) - (run.started_at or 0)) / run.steps
+            for run in short
+            if run.steps
+        )
+        steps = sum(longest - run.steps for run in short)
+        return Saved(steps=steps, seconds=sum(paces), used_steps=sum(run.steps for run in runs))
+
+    def best_run(self, sweep: Sweep) -> Run | None:
+        if sweep.objective is None:
+            return None
+        runs = self.runs(
+            sweep.id, states=RUN_SCORED, sort="objective", descending=sweep.objective.goal == "maximize"
+        )
+        return runs[0] if runs and runs[0].objective is not None else None
+
+    def attempts(self, run_key: int) -> list[Attempt]:
+        with self._tables.looking:
+            return [self._tables.data["attempts"][key] for key in sorted(self._tables.attempts_of[run_key])]
+
+    def open_attempts(self, sweep_id: str) -> list[Attempt]:
+        attempts = (each for run in self.runs(sweep_id) for each in self.attempts(run.key))
+        return [attempt for attempt in attempts if attempt.state in ATTEMPT_OPEN]
+
+    def history(self, run_key: int, *, after_line: int = -1, limit: int | None = None) -> list[Row]:
+        with self._tables.looking:
+            rows = self._tables.data["rows"].get(run_key, {})
+            return _page([rows[line] for line in sorted(rows) if line > after_line], 0, limit)
+
+    def curves(self, sweep_id: str, *, former: bool = False) -> Mapping[str, list[Point]]:
+        curves = {}
+        for run in self.runs(sweep_id):
+            attempts = range(run.attempt - 1, 0, -1) if former else [run.attempt]
+            with self._tables.looking:
+                kept = (self._tables.data["points"].get((run.key, attempt), {}) for attempt in attempts)
+                points = next((points for points in kept if points), {})
+            if points:
+                curves[run.id] = [points[k] for k in sorted(points)]
+        return curves
+
+    def decisions(self, sweep_id: str, run_key: int | None = None, *, newest: int | None = None) -> list[Decision]:
+        number = {run.key: run.number for run in self.runs(sweep_id)}
+        mine = [each for each in self._all("decisions") if each.run_key in number]
+        mine = [replace(each, run_number=number[each.run_key]) for each in mine if run_key in (None, each.run_key)]
+        return mine if newest is None else mine[len(mine) - newest :]
+
+    def events(
+        self, *, sweep_id: str | None = None, run_key: int | None = None, after_id: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        newer = [event for event in self._all("events") if event.id > after_id]
+        mine = [each for each in newer if sweep_id in (None, each.sweep_id) and run_key in (None, each.run_key)]
+        return mine[:limit]
+
+    def agents(self, sweep_id: str | None = None) -> list[Agent]:
+        agents = [agent for agent in self._all("agents") if sweep_id in (None, agent.sweep_id)]
+        return sorted(agents, key=lambda agent: (agent.first_seen_at, agent.id))
+
+    def cursor(self, source: str) -> str:
+        with self._tables.looking:
+            return str(self._tables.data["cursors"].get(source, "0"))
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _all(self, table: str) -> list[Any]:
+        with self._tables.looking:
+            return list(self._tables.data[table].values())
+
+
+class MemoryTransaction:
+    """`port.Transaction`: writes beside the tables until `commit`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._new: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+
+    def commit(self) -> None:
+        self._tables.last = self._new
+        for name in TABLES:
+            nested = name in ("rows", "points")
+            for key, value in self._new[name].items():
+                if nested:
+                    self._tables.data[name].setdefault(key, {}).update(value)
+                else:
+                    self._tables.data[name][key] = value
+        for key, run in self._new["runs"].items():
+            if key not in self._tables.runs_of[run.sweep_id]:
+                self._tables.runs_of[run.sweep_id].append(key)
+        for key in self._new["attempts"]:
+            if key not in self._tables.attempts_of[key[0]]:
+                self._tables.attempts_of[key[0]].append(key)
+
+    def add_sweep(self, sweep: Sweep) -> None:
+        self._add("sweeps", sweep.id, sweep)
+
+    def save_sweep(self, sweep: Sweep) -> None:
+        old = self._there("sweeps", sweep.id)
+        _check_move(SWEEP_MOVES, old.state, sweep.state, f"sweeps (id={sweep.id}, state={sweep.state})")
+        same = sweep.spec == old.spec and sweep.version == old.version
+        if not same and sweep.version <= old.version:
+            raise IllegalTransition("another spec needs a higher version")
+        self._new["sweeps"][sweep.id] = replace(old, **{name: getattr(sweep, name) for name in SWEEP_CHANGES})
+
+    def add_version(self, version: SpecVersion) -> None:
+        self._there("sweeps", version.sweep_id)
+        self._add("versions", (version.sweep_id, version.version), version)
+
+    def add_prior_runs(self, prior_runs: Sequence[PriorRun]) -> None:
+        for run in prior_runs:
+            self._there("sweeps", run.sweep_id)
+            self._add("priors", (run.sweep_id, run.n), run)
+
+    def add_run(self, run: Run) -> Run:
+        sweep = self._there("sweeps", run.sweep_id)
+        for other in self._view("runs").values():
+            place = self._there("sweeps", other.sweep_id)
+            same_project = (place.entity, place.project) == (sweep.entity, sweep.project)
+            if (other.sweep_id, other.number) == (run.sweep_id, run.number) or (
+                same_project and other.id == run.id
+            ):
+                raise IllegalTransition(f"run {run.number} is there already")
+        stored = replace(run, key=next(self._tables.keys), objective=_number(run.objective))
+        self._new["runs"][stored.key] = stored
+        return stored
+
+    def save_run(self, run: Run) -> None:
+        old = self._there("runs", run.key)
+        _check_move(RUN_MOVES, old.state, run.state, f"runs (key={run.key}, state={run.state})")
+        changes = {name: getattr(run, name) for name in RUN_CHANGES} | {"objective": _number(run.objective)}
+        self._new["runs"][run.key] = replace(old, **changes)
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        self._there("runs", attempt.run_key)
+        self._check_only_open(attempt)
+        self._add("attempts", (attempt.run_key, attempt.n), attempt)
+
+    def save_attempt(self, attempt: Attempt) -> None:
+        old = self._there("attempts", (attempt.run_key, attempt.n))
+        _check_move(ATTEMPT_MOVES, old.state, attempt.state, f"attempts (n={attempt.n}, state={attempt.state})")
+        clean = replace(attempt, tail=_text(attempt.tail), reason=_text(attempt.reason))
+        self._new["attempts"][attempt.run_key, attempt.n] = clean
+
+    def add_rows(self, run_key: int, rows: Sequence[Row]) -> None:
+        for row in rows:
+            _check_finite(row.runtime_s, row.logged_at)
+            self._there("attempts", (run_key, row.attempt))
+            self._add_nested("rows", run_key, row.line, replace(row, data=json.loads(dumps(row.data))))
+
+    def add_points(self, run_key: int, attempt: int, points: Iterable[Point]) -> None:
+        for point in points:
+            _check_finite(point.value, point.position)
+            self._there("attempts", (run_key, attempt))
+            self._add_nested("points", (run_key, attempt), point.k, point)
+
+    def add_decision(self, decision: Decision) -> None:
+        self._there("attempts", (decision.run_key, decision.attempt))
+        _check_finite(decision.value, decision.threshold)
+        self._add("decisions", next(self._tables.keys), decision)
+
+    def add_event(self, event: Event) -> None:
+        self._there("sweeps", event.sweep_id)
+        if event.run_key is not None:
+            self._there("runs", event.run_key)
+        id = next(self._tables.keys)
+        self._add("events", id, replace(event, id=id, text=_text(event.text)))
+
+    def save_agent(self, agent: Agent) -> None:
+        self._there("sweeps", agent.sweep_id)
+        self._new["agents"][agent.id] = agent
+
+    def set_cursor(self, source: str, position: str) -> None:
+        self._new["cursors"][source] = position
+
+    def _view(self, table: str) -> ChainMap[Any, Any]:
+        return ChainMap(self._new[table], self._tables.data[table])
+
+    def _there(self, table: str, key: Any) -> Any:
+        found = self._new[table].get(key, self._tables.data[table].get(key))
+        if found is None:
+            raise IllegalTransition(f"{table}: {key} is not there")
+        return found
+
+    def _add(self, table: str, key: Any, record: Any) -> None:
+        if key in self._new[table] or key in self._tables.data[table]:
+            raise IllegalTransition(f"{table}: {key} is there already")
+        self._new[table][key] = record
+
+    def _add_nested(self, table: str, key: Any, inner: Any, record: Any) -> None:
+        mine = self._new[table].setdefault(key, {})
+        if inner in mine or inner in self._tables.data[table].get(key, {}):
+            raise IllegalTransition(f"{table}: {key}, {inner} is there already")
+        mine[inner] = record
+
+    def _check_only_open(self, attempt: Attempt) -> None:
+        keys = [*self._tables.attempts_of[attempt.run_key], *self._new["attempts"]]
+        others = (self._there("attempts", key) for key in keys if key[0] == attempt.run_key)
+        if attempt.state in ATTEMPT_OPEN and any(other.state in ATTEMPT_OPEN for other in others):
+            raise IllegalTransition(f"attempts: run {attempt.run_key} has an open one already")
+
+
+def _check_move(table: Table[Any, Any], before: Any, after: Any, what: str) -> None:
+    if before is not after and after not in {to for (state, _), to in table.items() if state is before}:
+        raise IllegalTransition(f"{what}: no move from '{before}'")
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
+
+
+def _text(text: str) -> str:
+    return _TEXT.process_bind_param(text, _DIALECT) or ""
+
+
+def _check_finite(*values: float | None) -> None:
+    if any(value is not None and not math.isfinite(value) for value in values):
+        raise IllegalTransition("number columns hold finite values only")
+
+
+def _page(found: list[Any], offset: int, limit: int | None) -> list[Any]:
+    return found[offset : None if limit is None else offset + limit]

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+from conformance.bus import BusConformance
+from simulation.memory_bus import Broker, MemoryAgentBus, MemoryControllerBus
+
+
+class TestMemoryBus(BusConformance):
+    @pytest.fixture(autouse=True)
+    def broker(self) -> Broker:
+        self._broker = Broker()
+        return self._broker
+
+    @pytest.fixture
+    def agent(self, broker: Broker) -> MemoryAgentBus:
+        return MemoryAgentBus(broker, "a1")
+
+    @pytest.fixture
+    def controller(self, broker: Broker) -> MemoryControllerBus:
+        return MemoryControllerBus(broker)
+
+    def flush(self) -> None:
+        self._broker.flush()

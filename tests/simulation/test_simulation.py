@@ -1,0 +1,53 @@
+"""Sweeps in virtual time, with everything that can go wrong. `make simulate` runs 2,000 of them; here are some."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from simulation.simulate import Simulation
+from simulation.world import Faults
+
+from sweepyard.tracking.records import AttemptState, RunState
+
+SEEDS = int(os.environ.get("SIMULATIONS", "100"))
+CHUNKS = 20
+
+FAILED_ONCE: list[int] = []
+"""Seeds that found a bug: kept as they are, so that it stays fixed."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_whatever_happens_no_run_is_lost_or_counted_twice(chunk: int) -> None:
+    for seed in range(chunk, SEEDS, CHUNKS):
+        Simulation(seed).run()
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_what_once_failed_stays_fixed(seed: int) -> None:
+    Simulation(seed).run()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_outages_and_dying_controllers_cost_no_attempt(seed: int) -> None:
+    """While the controller hears nobody, nobody is declared lost."""
+    simulation = Simulation(seed, Faults(kill_controller_s=15, flush_s=25, outage_s=30))
+    simulation.run()
+    store = simulation.world.store
+    runs = store.runs(simulation.sweep.id)
+    states = {attempt.state for run in runs for attempt in store.attempts(run.key)}
+    assert states == {AttemptState.ended}
+    assert {run.state for run in runs} <= {RunState.finished, RunState.stopped, RunState.failed}
+    assert simulation.controller.deaths > 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_seed_is_the_same_story(seed: int) -> None:
+    stories = []
+    for _ in range(2):
+        simulation = Simulation(seed)
+        simulation.run()
+        events = simulation.world.store.events(sweep_id=simulation.sweep.id, limit=10**6)
+        stories.append((simulation.world.log, [(event.at, event.kind, event.text) for event in events]))
+    assert stories[0] == stories[1]

@@ -1,0 +1,163 @@
+"""A whole installation in virtual time, from one seed: the real controller logic, and all that can happen to it.
+
+Nothing here waits. Whoever wants to do something later says when, and `World.run` jumps from one such moment to
+the next. What the real system does in threads happens one thing after another, in an order that the seed decides.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from simulation.memory_bus import Broker
+from simulation.memory_store import MemoryStore
+
+from sweepyard.errors import Unavailable
+
+LOST_AFTER_S = 15.0
+HEARTBEAT_S = 5.0
+
+
+class VirtualClock:
+    """`clock.Clock`, moved by the world alone."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wall(self) -> float:
+        return 1.7e9 + self.now_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What may happen, as mean seconds between two of a kind (0: never), until `until_s`; then all is well."""
+
+    kill_agent_s: float = 0
+    freeze_agent_s: float = 0
+    preempt_agent_s: float = 0
+    kill_controller_s: float = 0
+    flush_s: float = 0
+    cut_tail_s: float = 0
+    outage_s: float = 0
+    partition_s: float = 0
+    user_s: float = 0
+    lossy: float = 0
+    """The share of an agent's messages that get lost, arrive late, or arrive and are not answered."""
+    until_s: float = 300.0
+
+    @classmethod
+    def of(cls, dice: random.Random) -> Faults:
+        """Some of all kinds: each is there in two of three worlds."""
+
+        def every(least_s: float, most_s: float) -> float:
+            return dice.uniform(least_s, most_s) if dice.random() < 2 / 3 else 0.0
+
+        return cls(
+            kill_agent_s=every(10, 60),
+            freeze_agent_s=every(20, 80),
+            preempt_agent_s=every(20, 80),
+            kill_controller_s=every(5, 40),
+            flush_s=every(20, 80),
+            cut_tail_s=every(20, 80),
+            outage_s=every(30, 90),
+            partition_s=every(20, 80),
+            user_s=every(30, 120),
+            lossy=dice.choice([0, 0, 0.05, 0.3]),
+        )
+
+
+@dataclass(order=True, slots=True)
+class _Moment:
+    at_s: float
+    n: int
+    act: Callable[[], Any] = field(compare=False)
+
+
+class World:
+    """Clock, dice, Redis and the store, and the queue of what comes next."""
+
+    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+        self.dice = random.Random(seed)
+        self.faults = Faults.of(self.dice) if faults is None else faults
+        self.clock = VirtualClock()
+        self.broker = Broker()
+        self.store = MemoryStore()
+        self.log: list[str] = []
+        self._moments: list[_Moment] = []
+        self._numbers = count()
+        self._snapshot = self.broker.snapshot()
+        self.redis_is_up = True
+
+    def later(self, delay_s: float, act: Callable[[], Any]) -> None:
+        heapq.heappush(self._moments, _Moment(self.clock.now_s + delay_s, next(self._numbers), act))
+
+    def run(self, done: Callable[[], bool], limit_s: float) -> bool:
+        """Go on until `done`, for `limit_s` at most; the answer says whether it is."""
+        end_s = self.clock.now_s + limit_s
+        while self._moments and self._moments[0].at_s <= end_s:
+            moment = heapq.heappop(self._moments)
+            self.clock.now_s = moment.at_s
+            moment.act()
+            if done():
+                return True
+        return False
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the time of faults is over."""
+        return self.clock.now_s - 1000.0 > self.faults.until_s
+
+    def note(self, what: str) -> None:
+        """One line of what happened, for whoever reads about a failed seed."""
+        self.log.append(f"{self.clock.now_s - 1000:8.2f} {what}")
+
+    def every(self, mean_s: float, act: Callable[[], Any]) -> None:
+        """Do `act` again and again at random times, until all is calm; never if `mean_s` is 0."""
+        if not mean_s:
+            return
+
+        def once() -> None:
+            if not self.is_calm:
+                act()
+                self.later(self.dice.expovariate(1 / mean_s), once)
+
+        self.later(self.dice.expovariate(1 / mean_s), once)
+
+    def check_redis(self) -> None:
+        """Raises `Unavailable` during an outage."""
+        if not self.redis_is_up:
+            raise Unavailable("Redis is away (simulated).")
+
+    def trouble_redis(self) -> None:
+        """Let Redis have the faults that it may have."""
+        self.every(self.faults.flush_s, self._flush)
+        self.every(self.faults.cut_tail_s, self._cut_tail)
+        self.every(self.faults.outage_s, self._outage)
+        self.every(3.0 if self.faults.cut_tail_s else 0, self._save)
+
+    def _flush(self) -> None:
+        self.note("Redis is flushed")
+        self.broker.flush()
+
+    def _save(self) -> None:
+        self._snapshot = self.broker.snapshot()
+
+    def _cut_tail(self) -> None:
+        self.note("Redis restarts without its last seconds")
+        self.broker.restore(self._snapshot)
+
+    def _outage(self) -> None:
+        self.note("Redis is away")
+        self.redis_is_up = False
+        self.later(self.dice.uniform(0.5, 40), self._end_outage)
+
+    def _end_outage(self) -> None:
+        self.note("Redis is back")
+        self.redis_is_up = True
