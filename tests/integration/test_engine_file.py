@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from test_engine import DEADLINE_S, Yard, yard
+from integration.yard import DEADLINE_S, Yard
 
 from sweepyard.clock import wait_until
 from sweepyard.controller.views import new_sweep, sweep_detail
 from sweepyard.tracking.records import Outcome, RunState, SweepState
-
-__all__ = ["yard"]
 
 
 def test_each_point_is_tried_with_each_seed_and_counts_once(yard: Yard) -> None:
