@@ -84,7 +84,8 @@ class Population:
         curve = curves[run_id]
         ranked = self._ranked(curves)
         if run_id not in ranked:
-            return [Outlook(rule="population", text=NO_VALUE if not curve.ended else "it is no member any more")]
+            text = f"it ended, or came to its end, at {curve.resource:g}" if curve.values else NO_VALUE
+            return [Outlook(rule="population", text=text)]
         place = f"number {ranked.index(run_id) + 1} of {len(ranked)} members at {curve.resource:g}"
         state = "it waits for its turn" if curve.paused else f"it pauses every {self._interval:g}"
         return [Outlook(rule="population", text=f"{place}; {state}")]
