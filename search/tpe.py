@@ -1,8 +1,8 @@
 """Parzen estimators: two densities, of the good runs and of the others (Bergstra et al. 2011, sections 4 and 4.1).
 
-All parameters in one kernel, so that what goes together is seen (Falkner et al. 2018); the share of good runs, the
-bandwidths and the prior as Watanabe (2023) found best, as far as this is simple. Runs that have not ended count as
-bad ones, so that parallel runs spread out.
+All parameters in one kernel, so that what goes together is seen (Falkner et al. 2018); its width is the same for
+all of them and shrinks by Scott's rule, a category's kernel is that of Aitchison and Aitken (1976). Runs that have
+not ended count as bad ones, so that parallel runs spread out.
 """
 
 from __future__ import annotations
