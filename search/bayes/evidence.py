@@ -22,6 +22,8 @@ _LABEL_STD = 0.2
 """How far an outcome is from certain: a model that had to meet each exactly would have a wall around each."""
 _ALIGN_MIN = 4
 """The fewest losses of ours that tell where losses lie."""
+_HUGE, _NARROW = 1e150, 1e-100
+"""Sizes and ratios that do not overflow when they are multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,15 @@ class Data:
         ours = self.losses[self.origins == 0]
         if len(ours) < _ALIGN_MIN or not self.sources:
             return self
-        losses, stds = self.losses.copy(), self.stds.copy()
-        low, middle, high = np.quantile(ours, [0.25, 0.5, 0.75])
-        reach = 3.0 * (middle - ours.min())
-        for origin in range(1, self.sources + 1):
+        losses, stds = self.losses.clip(-_HUGE, _HUGE), self.stds.copy()
+        low, middle, high = np.quantile(losses[self.origins == 0], [0.25, 0.5, 0.75])
+        reach = 3.0 * (middle - losses[self.origins == 0].min())
+        for origin in np.unique(self.origins[self.origins > 0]):
             theirs = self.origins == origin
-            first, second, third = (
-                np.quantile(self.losses[theirs], [0.25, 0.5, 0.75]) if theirs.any() else (0, middle, 0)
-            )
+            first, second, third = np.quantile(losses[theirs], [0.25, 0.5, 0.75])
             if abs(second - middle) > reach:
-                scale = (high - low) / (third - first) if third > first else 1.0
-                losses[theirs] = middle + (self.losses[theirs] - second) * scale
+                scale = (high - low) / (third - first) if third - first > _NARROW * (high - low) else 1.0
+                losses[theirs] = middle + (losses[theirs] - second) * scale
                 stds[theirs] *= scale
         return replace(self, losses=losses, stds=stds)
 

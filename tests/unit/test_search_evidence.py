@@ -206,3 +206,11 @@ def test_odd_uncertainties_never_stop_the_search(std):
 
     assert proposal(history).reason.startswith("predicted loss")
     assert recommend(BOWL, LOSS, history) is not None
+
+
+@pytest.mark.parametrize("values", [[1e300, -1e300], [7.0], [1e-300, 2e-300]], ids=str)
+@pytest.mark.parametrize("size", [1.0, 1e-300, 1e300])
+def test_odd_prior_runs_never_stop_the_search(values, size):
+    prior = [run(i, p, values[i % len(values)], source="odd") for i, p in enumerate(points(12, seed=8))]
+
+    assert proposal([*prior, *runs(8, lambda params: size * bowl(params))]).reason.startswith("predicted loss")
