@@ -26,6 +26,8 @@ from sweepyard.tracking.records import Objective
 Array: TypeAlias = "NDArray[np.float64]"
 
 _GROWTH = 1.3
+_MOST = 1e100
+"""Larger values are as bad as this; smaller differences between runs are none."""
 _PRIOR_RUNS = 3.0
 """How many runs the prior of a link's coefficients is worth."""
 _PRIOR_SD = 0.3
@@ -52,17 +54,18 @@ class Scale:
     def of(cls, objective: Objective, values: Array) -> Scale:
         """`values`: the best of each run."""
         sign = -1.0 if objective.goal == "maximize" else 1.0
-        losses = np.sort(sign * values)
-        spread = float(np.quantile(losses, 0.5) - losses[0])
-        return cls(sign, float(losses[0]), spread if spread > 0 else max(1e-12, 1e-6 * abs(float(losses[0]))))
+        losses = np.sort(np.clip(sign * values, -_MOST, _MOST))
+        best = float(losses[0])
+        spread = float(np.quantile(losses, 0.5)) - best
+        return cls(sign, best, max(spread if spread > 0 else 1e-6 * abs(best), 1 / _MOST))
 
     def forward(self, values: Array) -> Array:
-        away = (self.sign * values - self.best) / self.spread
-        found: Array = np.where(away > 0, np.log1p(4 * np.maximum(away, 0.0)), 4 * away)
+        away = (np.clip(self.sign * values, -_MOST, _MOST) - self.best) / self.spread
+        found: Array = np.sign(away) * np.log1p(4 * np.abs(away))
         return found
 
     def back(self, z: Array) -> Array:
-        away = np.where(z > 0, np.expm1(np.minimum(np.maximum(z, 0.0), 50.0)), z) / 4
+        away = np.sign(z) * np.expm1(np.minimum(np.abs(z), 50.0)) / 4
         found: Array = self.sign * (self.best + self.spread * away)
         return found
 

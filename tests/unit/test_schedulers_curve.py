@@ -89,7 +89,7 @@ def test_before_anything_has_finished_little_is_known():
 
 
 @pytest.mark.parametrize(
-    "values", [[1.0], [0.0, 0.0, 0.0], [1e300, 1e300], [1e-300, 2e-300], [-5.0, 1e12]], ids=str
+    "values", [[1.0], [0.0, 0.0, 0.0], [1e300, 1e300], [1e-300, 2e-300], [-5.0, 1e12], [1e308, -1e308]], ids=str
 )
 def test_strange_curves_are_foretold_by_finite_numbers(values):
     told = foretell([Curve(number=i, values=values, positions=[2.0] * len(values)) for i in range(3)], LOSS, 10)

@@ -192,7 +192,7 @@ def slow_ends(curves, maximize, horizon):
         knots.append(max(knots[-1] + 1, math.floor(knots[-1] * 1.3)))
     knots.append(horizon)
     bests = sorted(min(sign * value for value in curve.values) for curve in curves)
-    spread = median(bests) - bests[0] or max(1e-12, 1e-6 * abs(bests[0]))
+    spread = median(bests) - bests[0] or max(1e-100, 1e-6 * abs(bests[0]))
 
     def scaled(loss):
         away = (loss - bests[0]) / spread
