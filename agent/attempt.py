@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,18 +66,18 @@ class LiveAttempt:
         self.started_at_s = now_s
         self.outbox.start(started)
 
-    def ask(self, wish: Wish, reason: str, now_s: float) -> None:
-        """Want it to end. After its end only `drop` has a meaning: say nothing more."""
+    def ask(self, wish: Wish, reason: str, now_s: float, first: int = signal.SIGTERM) -> None:
+        """Want it to end, by the signal `first`. After its end only `drop` has a meaning: say nothing more."""
         if self.ended is not None and wish is not Wish.drop:
             return
-        if self.ladder.ask(wish, reason, now_s) and self.ended is None:
+        if self.ladder.ask(wish, reason, now_s, first) and self.ended is None:
             with contextlib.suppress(OSError):  # signals follow, whatever the disk says
                 rundir.order_stop(self.run_dir, reason)
 
-    def end(self, code: int | None, signal: int | None) -> Ended:
+    def end(self, code: int | None, number: int | None) -> Ended:
         """Its first process has ended, and the rest was killed."""
         log = rundir.tail(self.run_dir / rundir.OUTPUT)
-        end = Exit(code=code, signal=signal, told=self.outbox.exit_code(), tail=log)
+        end = Exit(code=code, signal=number, told=self.outbox.exit_code(), tail=log)
         self.ended = verdict(self.ladder, end)
         if self.started_at_s is not None:
             self.outbox.end(self.ended)

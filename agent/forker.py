@@ -31,11 +31,11 @@ from typing import Any, NoReturn
 
 from sweepyard.agent import checkpoints, rundir
 from sweepyard.agent.link import Link
+from sweepyard.agent.signals import DRAINING, heeded
 from sweepyard.errors import UserError
 
 POLL_S = 0.01
 """How often ended runs are looked for where the system has no pidfd."""
-RELAYED = (signal.SIGINT, signal.SIGTERM)
 NOT_FOUND_EXIT_CODE = 127
 
 
@@ -64,7 +64,7 @@ class Forker:
     def serve(self) -> dict[str, Any] | None:
         """Work until the agent is done or gone: its last message, or None if it went without a word.
 
-        SIGINT and SIGTERM are passed on to the agent meanwhile, which decides how to end.
+        Signals that ask us to end are passed on to the agent meanwhile, which decides how.
         """
         try:
             with self._relayed_signals():
@@ -107,14 +107,14 @@ class Forker:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         # A signal in the child must not run the handlers of this process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, RELAYED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, DRAINING)
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(go_write)
                 self._become(message, go_read)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, RELAYED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
         os.close(go_read)
         pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
         child = _Child(message["start"], pid, pidfd)
@@ -145,7 +145,7 @@ class Forker:
 
     @contextlib.contextmanager
     def _relayed_signals(self) -> Iterator[None]:
-        """Pass SIGINT and SIGTERM on to the agent. In another thread than the main one nothing can be caught."""
+        """Pass on what the agent obeys. In another thread than the main one nothing can be caught."""
 
         def relay(number: int, _frame: FrameType | None) -> None:
             self.interrupted_by = number
@@ -155,7 +155,7 @@ class Forker:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, relay) for number in RELAYED}
+        before = {number: signal.signal(number, relay) for number in heeded()}
         try:
             yield
         finally:
@@ -174,7 +174,7 @@ class Forker:
             _restore_signals()
             _redirect(message["dir"])
             os.environ.update(message["env"])
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, RELAYED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, DRAINING)
             checkpoints.begin(os.environ)
             code = _execute(message["argv"]) if message["argv"] else _train(self._function)
         except BaseException:
@@ -204,7 +204,7 @@ def _signal(pid: int, number: int) -> None:
 
 def _restore_signals() -> None:
     signal.set_wakeup_fd(-1)
-    for number in (*RELAYED, signal.SIGPIPE, signal.SIGCHLD):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, *heeded()):
         signal.signal(number, signal.SIG_DFL)
 
 

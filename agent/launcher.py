@@ -32,9 +32,10 @@ class ChildExited:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """Someone asked the agent to end."""
+    """Someone asked the agent to end. `number`: by which signal."""
 
     by: str
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _read(message: dict[str, Any]) -> Event:
         return ChildStarted(AttemptRef.parse(message["started"]), message["pid"])
     if "exited" in message:
         return ChildExited(AttemptRef.parse(message["exited"]), message["code"], message["signal"])
-    return Interrupted("the process that started this agent")
+    return Interrupted("the process that started this agent", message["interrupt"])
 
 
 def start_forker(function: str | None) -> tuple[Link, subprocess.Popen[bytes]]:

@@ -26,6 +26,7 @@ from sweepyard.agent.launcher import Interrupted, Launcher, start_forker
 from sweepyard.agent.link import Link
 from sweepyard.agent.options import Options
 from sweepyard.agent.pump import Limits, Pump
+from sweepyard.agent.signals import heeded
 from sweepyard.agent.supervisor import GRACE_S, Wish
 from sweepyard.bus.agent_side import RedisAgentBus
 from sweepyard.bus.wire import WIRE_VERSION, Offer
@@ -110,11 +111,12 @@ def work(
         grace_s={**GRACE_S, **dict.fromkeys((Wish.preempt, Wish.pause, Wish.stop), options.term_grace_s)},
         checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
         wait=options.wait,
+        forward_signals=options.forward_signals,
     )
     pump = Pump(agent, bus, argv, say, limits=limits)
     _heed_signals(pump)
     if lifeline_fd is not None:
-        threading.Thread(target=_watch_lifeline, args=(lifeline_fd, pump), daemon=True).start()
+        await_end(lifeline_fd, lambda: pump.inbox.put(Interrupted("the end of its starter")))
     return pump.run(Launcher(link, pump.inbox.put))
 
 
@@ -160,17 +162,22 @@ def _max_initial_failures(environ: Mapping[str, str]) -> int | None:
 
 def _heed_signals(pump: Pump) -> None:
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        pump.inbox.put(Interrupted(signal.Signals(number).name))
+        pump.inbox.put(Interrupted(signal.Signals(number).name, number))
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in heeded():
         signal.signal(number, interrupt)
 
 
-def _watch_lifeline(fd: int, pump: Pump) -> None:
-    with contextlib.suppress(OSError):
-        while os.read(fd, 1):
-            pass
-    pump.inbox.put(Interrupted("the end of its starter"))
+def await_end(fd: int, then: Callable[[], object]) -> None:
+    """Call `then`, on a thread of its own, when the other end of the pipe `fd` is closed."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(fd, 1):
+                pass
+        then()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:

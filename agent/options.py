@@ -11,7 +11,8 @@ class Options:
     reaches Redis, if not where the service says.
     `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `checkpoint_root`: where runs
     save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`. `wait`:
-    stay when the sweep is over."""
+    stay when the sweep is over. `forward_signals`: a signal that ends the agent goes to its run as it is, not as
+    SIGTERM."""
 
     sweep: str
     url: str
@@ -24,3 +25,4 @@ class Options:
     count: int | None = None
     program: str | None = None
     wait: bool = False
+    forward_signals: bool = False

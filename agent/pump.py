@@ -6,6 +6,7 @@ Training never waits for the network: while the bus is away, reports stay in the
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ HINT_WAIT_S = 5.0
 class Limits:
     """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
     runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
-    what an ended run has saved stays. `wait`: stay when the sweep is over, it may be resumed."""
+    what an ended run has saved stays. `wait`: stay when the sweep is over, it may be resumed. `forward_signals`: a
+    signal that ends the agent goes to its run, instead of SIGTERM."""
 
     count: int | None = None
     max_initial_failures: int | None = 5
@@ -48,6 +50,7 @@ class Limits:
     grace_s: dict[Wish, float] = field(default_factory=lambda: dict(GRACE_S))
     checkpoint_keep_s: float = float("inf")
     wait: bool = False
+    forward_signals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,8 @@ class Pump:
                 self._on_started(self._attempts[ref], pid)
             case ChildExited(ref, code, number):
                 self._on_exited(self._attempts[ref], code, number)
-            case Interrupted(by):
-                self._on_interrupt(by)
+            case Interrupted(by, number):
+                self._on_interrupt(by, number)
             case ForkerGone():
                 self._on_forker_gone()
             case Hint():
@@ -184,13 +187,14 @@ class Pump:
             checkpoints.end(directory, self._limits.checkpoint_keep_s)
         live.slot.answer(True)
 
-    def _on_interrupt(self, by: str) -> None:
+    def _on_interrupt(self, by: str, number: int | None = None) -> None:
         self._interrupts += 1
+        first = number if number and self._limits.forward_signals else signal.SIGTERM
         self._waits_since_s = None
         self._go(f"told to end by {by}")
         now_s = self._clock.monotonic()
         for live in self._running():
-            live.ask(Wish.preempt, f"its agent was told to end by {by}", now_s)
+            live.ask(Wish.preempt, f"its agent was told to end by {by}", now_s, first)
             failpoint("agent.drain_mid")
             if self._interrupts > 1:
                 live.ladder.hurry(now_s)

@@ -61,6 +61,8 @@ def agent(
     count: int | None = None,
     *,
     wait: bool = False,
+    forward_signals: bool = False,
+    term_timeout: float | None = None,
 ) -> None:
     """Execute runs of a sweep here, one at a time, until the sweep is done or `count` runs have ended.
 
@@ -68,7 +70,9 @@ def agent(
     without arguments, or with the run's config if it takes one parameter. Load data before, but start no GPU work
     and no threads: a fork does not carry them over. Without `function` the sweep's own program is run.
     Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep. With `wait`
-    the agent stays when the sweep is over, for it may be resumed.
+    the agent stays when the sweep is over, for it may be resumed. With `forward_signals` a run gets the
+    signal that ends the agent, instead of SIGTERM. `term_timeout`: seconds that a run has to end then (None:
+    SWEEPYARD_TERM_GRACE_S).
 
     Raises:
         UserError: a function that cannot be called with the config alone; no such sweep; nothing to run.
@@ -77,7 +81,9 @@ def agent(
     if function is not None:
         functions.takes_config(function)
     path = "/".join(part for part in (entity, project, sweep_id) if part)
-    options = agent_options(path, count=count, wait=wait)
+    options = agent_options(
+        path, count=count, wait=wait, forward_signals=forward_signals, term_grace_s=term_timeout
+    )
     link, process = _start_agent()
     forker = Forker(link, function, _say)
     try:
@@ -96,7 +102,13 @@ def agent(
 
 
 def agent_options(
-    sweep: str, *, count: int | None = None, program: str | None = None, wait: bool = False, **given: Any
+    sweep: str,
+    *,
+    count: int | None = None,
+    program: str | None = None,
+    wait: bool = False,
+    forward_signals: bool = False,
+    **given: Any,
 ) -> Options:
     """What to start an agent with. `given`: settings that win over the environment (None: not given).
 
@@ -124,6 +136,7 @@ def agent_options(
         count=count,
         program=program,
         wait=wait,
+        forward_signals=forward_signals,
     )
 
 

@@ -50,7 +50,7 @@ def test_the_service_and_its_agents_as_they_are_deployed(place: Place, how: str)
             done = subprocess.run(
                 agent,
                 cwd=place.path,
-                env=environment | {"SWEEPYARD_URL": client.url},
+                env=environment | {"SWEEPYARD_URL": client.url, "CUDA_VISIBLE_DEVICES": "0,1"},
                 capture_output=True,
                 timeout=60,
             )

@@ -297,3 +297,72 @@ def test_the_end_of_the_lifeline_is_a_sigterm(service: Service) -> None:
     assert code == 0
     assert "this agent ends: told to end by the end of its starter" in out
     assert children(service) == []
+
+
+def test_workers_share_the_gpus_and_end_with_the_sweep(service: Service) -> None:
+    (service.folder / "gpu.py").write_text(
+        "import os, sweepyard\nsweepyard.init()\nsweepyard.log({'gpus': os.environ['CUDA_VISIBLE_DEVICES']})\n"
+        "while sweepyard.should_stop() is False and not os.path.exists('go'): pass\n"
+    )
+    sweep_id = service.sweep(program="gpu.py", run_cap=2)
+    service.env |= {"CUDA_VISIBLE_DEVICES": "4,5,6,7"}
+    try:
+        agents = service.agent(sweep_id, "--gpus", "auto", "--gpus-per-run", "2")
+    finally:
+        del service.env["CUDA_VISIBLE_DEVICES"]
+    # Two at a time, or there would never be two masks before one has ended.
+    assert wait_until(
+        lambda: sorted(str(run.summary.get("gpus")) for run in service.runs(sweep_id)) == ["4,5", "6,7"],
+        DEADLINE_S,
+    )
+    (service.folder / "go").touch()
+    code, out, err = end(agents)
+    assert (code, err) == (0, "")
+    assert service.states(sweep_id) == [RunState.finished] * 2
+    assert {line.split()[0] for line in out.splitlines()} == {"[1]", "[2]"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_reaches_all_workers(service: Service, number: signal.Signals) -> None:
+    sweep_id = service.sweep()
+    agents = service.agent(sweep_id, "--function", "train:sleeps", "--workers", "2")
+    service.up(sweep_id, 1)
+    service.up(sweep_id, 2)
+    agents.send_signal(number)
+    code, out, _ = end(agents)
+    assert code == 0
+    assert out.count("preempted after") == 2
+    assert f"its agent was told to end by {number.name}" in service.client.run(sweep_id, 1).attempts[0].reason
+    assert children(service) == []
+    service.client.control(sweep_id, "cancel")
+
+
+def test_workers_die_with_their_starter(service: Service) -> None:
+    sweep_id = service.sweep()
+    agents = service.agent(sweep_id, "--function", "train:sleeps", "--workers", "2")
+    service.up(sweep_id, 1)
+    service.up(sweep_id, 2)
+    agents.kill()
+    assert wait_until(lambda: not children(service), DEADLINE_S)
+    assert end(agents)[0] == -signal.SIGKILL
+    assert all(run.attempt == 2 for run in service.runs(sweep_id)[:2])
+    service.client.control(sweep_id, "cancel")
+
+
+def test_a_forwarded_signal_is_the_runs_own(service: Service) -> None:
+    (service.folder / "hears.py").write_text(
+        "import signal, sys, time, sweepyard\nsweepyard.init()\n"
+        "def hear(number, frame):\n    sweepyard.log({'heard': number}); sweepyard.finish(); sys.exit(0)\n"
+        "signal.signal(signal.SIGUSR1, hear)\nsweepyard.log({'up': 1})\ntime.sleep(600)\n"
+    )
+    sweep_id = service.sweep(program="hears.py", run_cap=1)
+    agent = service.agent(sweep_id, "--forward-signals", "--term-timeout", "50")
+    service.up(sweep_id)
+    agent.send_signal(signal.SIGUSR1)
+    code, _, err = end(agent)
+    assert (code, err) == (0, "")
+    detail = service.client.run(sweep_id, 1)
+    assert (detail.attempts[0].outcome, detail.attempts[0].signal) == ("preempted", None)
+    rows = service.client.history(sweep_id, 1).rows
+    assert {"heard": int(signal.SIGUSR1)} in [row.data for row in rows]
+    service.client.control(sweep_id, "cancel")

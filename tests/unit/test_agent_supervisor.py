@@ -30,6 +30,12 @@ def test_sigterm_then_grace_then_sigkill(wish: Wish, grace_s: float) -> None:
     assert signals(ladder, *times) == [TERM, None, None, KILL, None]
 
 
+def test_a_forwarded_signal_takes_the_place_of_sigterm() -> None:
+    ladder = Ladder()
+    ladder.ask(Wish.preempt, "r", 0, signal.SIGUSR1)
+    assert signals(ladder, 0, 1, 10) == [signal.SIGUSR1, None, KILL]
+
+
 def test_a_dropped_run_gets_no_grace() -> None:
     ladder = Ladder()
     ladder.ask(Wish.drop, "r", 0)
@@ -90,6 +96,19 @@ it has a second line
         (None, Exit(code=0, signal=None, told=0), Outcome.finished, ""),
         (None, Exit(code=0, signal=None, told=3), Outcome.failed, "the code called finish(exit_code=3)"),
         (None, Exit(code=3, signal=None), Outcome.failed, "exited with code 3"),
+        (
+            None,
+            Exit(code=137, signal=None),
+            Outcome.failed,
+            "exited with code 137 (128 + 9: a command in it was killed by SIGKILL; out of memory?)",
+        ),
+        (
+            None,
+            Exit(code=139, signal=None),
+            Outcome.failed,
+            "exited with code 139 (128 + 11: a command in it was killed by SIGSEGV)",
+        ),
+        (None, Exit(code=255, signal=None), Outcome.failed, "exited with code 255"),
         (None, Exit(code=1, signal=None, tail=TRACEBACK), Outcome.failed, "ValueError: boom"),
         (None, Exit(code=None, signal=9), Outcome.failed, "killed by signal 9 (SIGKILL; out of memory?)"),
         (None, Exit(code=None, signal=11), Outcome.failed, "killed by signal 11 (SIGSEGV)"),
