@@ -65,6 +65,11 @@ class EmbeddedRedis:
             raise Unavailable("The embedded Redis has not been started.")
         return f"redis://:{self._server.password}@{self._host}:{self._server.port}/0"
 
+    def running_url(self) -> str | None:
+        """Where the server of this directory listens, None if none does. Starts nothing."""
+        self._server = self._read_note()
+        return self.url if self._server and self._answers() else None
+
     def start(self) -> None:
         """Adopt the server that already runs here, or start one and wait until it answers.
 

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
         description="Redis or Valkey to use; unset: the service starts an embedded Valkey of its own, and agents "
         "ask the service.",
     )
+    agent_redis_url: str | None = Field(
+        None,
+        description="Redis as agents are told to reach it, with a user of their own; unset: as the service does.",
+    )
     store_url: str | None = Field(
         None, description="Database of the tracking store, SQLite or PostgreSQL; unset: SQLite in the directory."
     )

@@ -33,10 +33,15 @@ def migrate(database: Database) -> None:
             failpoint("migration.before_commit")
 
 
-def _version(connection: Connection, name: str) -> str:
+def schema_of(connection: Connection) -> str:
+    """The revision of a database; empty if it has none of our tables."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
-    version = str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+def _version(connection: Connection, name: str) -> str:
+    version = schema_of(connection)
     if version > HEAD:
         raise UserError(
             f"The store {name} has schema {version}, and this sweepyard knows schemas up to {HEAD}: "
