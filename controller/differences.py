@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sweepyard.controller.specreader import leaves_of
+from sweepyard.controller.together import leaves_of
 from sweepyard.schedulers.registry import rules_of
 
 BEYOND = ("seed", "order", "constraints", "initial_points", "zip", "repeat", "budget", "retry", "run_name")

@@ -7,8 +7,8 @@ from copy import deepcopy
 from typing import Any
 
 from sweepyard.controller.spec import Spec, read_spec
-from sweepyard.controller.specreader import leaves_of
 from sweepyard.controller.spelling import show
+from sweepyard.controller.together import leaves_of
 from sweepyard.controller.yamlfile import from_python, load
 from sweepyard.errors import Problem, SpecError
 from sweepyard.schedulers.registry import resource_of

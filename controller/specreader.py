@@ -5,23 +5,20 @@ The form follows W&B's schema; what W&B finds out when the first run is requeste
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sweepyard.controller.macros import macro_mistakes
+from sweepyard.controller import specnotes, together
 from sweepyard.controller.spacecheck import check_space
 from sweepyard.controller.specfields import Misplaced, as_name
 from sweepyard.controller.specmodel import (
     DISTRIBUTIONS,
-    GRID_KINDS,
     Budget,
     Condition,
     Derived,
-    Exponents,
     Group,
     Metric,
     OneOfMetrics,
@@ -29,14 +26,12 @@ from sweepyard.controller.specmodel import (
     Repeat,
     Retry,
     SweepFile,
-    Uniform,
 )
 from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.stopmodel import model_of
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
 from sweepyard.search.distributions import infer_distribution
-from sweepyard.search.registry import METHODS
 
 MAX_PROBLEMS = 50
 AnyPart = TypeVar("AnyPart", bound=Part)
@@ -91,15 +86,14 @@ class Reader:
         lists = {"early_terminate": self._rules, "metrics": self._metrics}
         rules = {key: read(given[key], (key,)) for key, read in lists.items() if key in given}
         parameters = self._group(given["parameters"], ("parameters",)) if "parameters" in given else {}
-        self._check_together(given, parameters)
-        self._check_command(given, parameters, self._seed_key(parts.get("repeat"), parameters))
+        self._check_together(given | rules, parameters, parts.get("repeat"))
         data = top.plain() if top else {}
         data |= {key: part.plain() for key, part in parts.items() if part} | rules | {"parameters": parameters}
         if parts.get("budget"):
             self._one_cap(data)
         if not self.problems:
             self._check_space(data)
-            self.notes += _notes_on_repeats(data)
+            self.notes += specnotes.on_sweep(data)
         return data
 
     def _one_cap(self, data: dict[str, Any]) -> None:
@@ -221,7 +215,7 @@ class Reader:
         part = self._part(model, keys, path, whose=f"{distribution} takes ")
         if part is None:
             return {"distribution": distribution}
-        self.notes += _notes_on(dotted(path), distribution, raw, part)
+        self.notes += specnotes.on_parameter(dotted(path), distribution, raw, part)
         return {"distribution": distribution} | part.model_dump()
 
     def _part(self, model: type[AnyPart], raw: Any, path: NodePath, whose: str = "allowed: ") -> AnyPart | None:
@@ -269,55 +263,15 @@ class Reader:
         hint = f"; did you mean {near}?" if near else ""
         self._wrong((*path, key), f"unknown key{hint} ({whose}{', '.join(model.model_fields)})", key=True)
 
-    def _check_together(self, given: dict[str, Any], parameters: dict[str, Any]) -> None:
-        """What W&B notices only when the first run is requested."""
-        method, advice = given.get("method"), "add metric with name and goal"
-        if "metrics" in given:
-            self._check_metrics(given)
-        leaves = [item for item in _leaves(parameters, ("parameters",)) if "expression" not in item[1]]
-        learns = method in ("bayes", "tpe", "cmaes")
-        if learns and not given.keys() & {"metric", "metrics"}:
-            self._wrong(("method",), f"{method} needs a metric to learn from: {advice}")
-        if "early_terminate" in given and not given.keys() & {"metric", "metrics"}:
-            self._wrong(("early_terminate",), f"needs a metric to judge by: {advice}", key=True)
-        if learns and leaves and all(leaf["distribution"] == "constant" for _, leaf in leaves):
-            self._wrong(("parameters",), f"{method} needs at least one parameter that is not constant", key=True)
-        if "order" in given and isinstance(method, str) and method in METHODS and method != "grid":
-            self._wrong(("order",), f"belongs to method grid, not to {method}: leave it out", key=True)
-        if method == "grid":
-            for path, leaf in leaves:
-                if leaf["distribution"] not in GRID_KINDS:
-                    self._wrong(path, _GRID_REFUSAL.format(leaf["distribution"]), key=True)
-
-    def _check_metrics(self, given: dict[str, Any]) -> None:
-        refusals = {
-            "metric": "stands beside metrics: keep one of them",
-            "early_terminate": "judges by one metric, and metrics has several: give metric, or leave it out",
-            "repeat": "sums up one metric, and metrics has several: give metric, or leave it out",
-        }
-        for key in refusals.keys() & given.keys():
-            self._wrong((key,), refusals[key], key=True)
-
-    def _seed_key(self, repeat: Part | None, parameters: dict[str, Any]) -> list[str]:
-        """Where a run finds its seed, if it has one."""
-        if not isinstance(repeat, Repeat):
-            return []
-        if repeat.seed in parameters:
-            said = f"each run finds its seed as {repeat.seed}, which is a parameter: name another key as seed"
-            self._wrong(("repeat",), said)
-        return [repeat.seed]
-
-    def _check_command(self, given: dict[str, Any], parameters: dict[str, Any], more: list[str]) -> None:
-        command = given.get("command")
-        if not isinstance(command, list):
-            return
-        names = {name for name, _ in leaves_of(parameters)} | set(parameters) | set(more)
-        for index, sentence in islice(macro_mistakes(command, names), MAX_PROBLEMS):
-            self._wrong(("command", index), sentence)
-        if "${program}" in command and "program" not in given:
-            self.notes.append(
-                "command uses ${program}, but program is not given: agents need --program or --function"
-            )
+    def _check_together(self, given: dict[str, Any], parameters: dict[str, Any], repeat: Part | None) -> None:
+        seed = [repeat.seed] if isinstance(repeat, Repeat) else []
+        mistakes = chain(
+            together.mistakes(given, parameters),
+            together.seed_mistakes(seed, parameters),
+            islice(together.command_mistakes(given, parameters, seed), MAX_PROBLEMS),
+        )
+        for path, message, key in mistakes:
+            self._wrong(path, message, key=key)
 
     def _wrong(self, path: NodePath, message: str, *, key: bool = False, name: str = "") -> None:
         """Note a problem at `path`; `name`: how to call it where the document does not know that path."""
@@ -338,34 +292,10 @@ _PARTS: dict[str, type[Part]] = {
 _SHORT = {"repeat": "times"}
 """Parts that may be written as the value of one of their keys."""
 _SET_ASIDE = (*_IGNORED, *_UNSUPPORTED)
-_GRID_REFUSAL = (
-    "{} has no list of points that a grid could cover"
-    f" (allowed: {', '.join(GRID_KINDS)}): give values, int_uniform or q_uniform, or choose another method"
-)
 
 
 def _long(key: str, raw: Any) -> Any:
     return {_SHORT[key]: raw} if key in _SHORT and not isinstance(raw, dict) else raw
-
-
-def _notes_on_repeats(data: dict[str, Any]) -> Iterator[str]:
-    cap, times = data.get("run_cap"), data.get("repeat", {}).get("times", 1)
-    if cap is not None and cap % times:
-        yield f"run_cap: {cap} is no multiple of the {times} runs of each point: the last point will lack some"
-
-
-def leaves_of(parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every leaf in normal form, by its dotted name."""
-    return ((".".join(map(str, path[::2])), leaf) for path, leaf in _leaves(parameters, ()))
-
-
-def _leaves(parameters: dict[str, Any], path: NodePath) -> Iterator[tuple[NodePath, dict[str, Any]]]:
-    """Every leaf in normal form, with its path in the file; broken ones are left out."""
-    for name, parameter in parameters.items():
-        if "parameters" in parameter:
-            yield from _leaves(parameter["parameters"], (*path, name, "parameters"))
-        elif parameter:
-            yield (*path, name), parameter
 
 
 def _inferred(raw: dict[str, Any]) -> str:
@@ -394,23 +324,3 @@ def _hint(raw: dict[str, Any]) -> str:
     near = ((key, nearest(key, known)) for key in list(raw)[:8] if key not in known)
     meant = [f"did you mean {right} for {shorten(key)}?" for key, right in near if right]
     return "; ".join(["does not say what to try", *meant]) if meant else ""
-
-
-def _notes_on(path: str, distribution: str, raw: dict[str, Any], part: Part) -> Iterator[str]:
-    """What is allowed, but perhaps not what was meant."""
-    if isinstance(part, Exponents):
-        low, high = sorted((part.value_at(part.min), part.value_at(part.max)))
-        limits = f"if you meant from {part.min} to {part.max}, write"
-        meant = limits if part.min > 0 else "for limits themselves there is"
-        yield (
-            f"{path}: the bounds of {distribution} are exponents of e, so this draws from {low:.4g} to {high:.4g};"
-            f" {meant} distribution: {distribution}_values"
-        )
-    mixed = isinstance(part, Uniform) and isinstance(part.min, int) != isinstance(part.max, int)
-    if mixed and "distribution" not in raw:
-        yield f"{path}: one bound is a whole number and one is not; read as uniform (real numbers)"
-    texts = [value for value in getattr(part, "values", ()) if isinstance(value, str)]
-    if numbers := [text for text in texts if number(text) is not None]:
-        yield f"{path}: the value {show(numbers[0])} is text, not a number; leave out the quotes to make it one"
-    if flags := [text for text in texts if text.lower() in ("yes", "no", "on", "off")]:
-        yield f"{path}: the value {show(flags[0])} is text here (W&B reads it as a boolean); write true or false"

@@ -312,6 +312,16 @@ BAD: dict[str, tuple[str, int, str]] = {
     "repeat 0": (top("repeat: 0"), 5, "0 is too small: it must be at least 1"),
     "repeat too often": (top("repeat: {times: 1e6}"), 5, "must be at most 1000"),
     "repeat by what": (top("repeat: {times: 2, objective: max}"), 5, "(allowed: mean, median, worst)"),
+    "repeat and a population": (
+        top("early_terminate: {type: population, size: 4, interval: 2, resource: epoch}\nrepeat: 3"),
+        6,
+        "repeat: does not go with a population",
+    ),
+    "repeat and promotion": (
+        top("repeat: 3\nearly_terminate: [{type: nan, resource: e}, {type: asha, promote: true, resource: e}]"),
+        5,
+        "repeat: does not go with promote: true",
+    ),
     "repeat over a parameter": (
         top("repeat: {times: 2, seed: lr}"),
         5,
