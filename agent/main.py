@@ -108,6 +108,7 @@ def work(
         count=options.count or None,
         max_initial_failures=_max_initial_failures(os.environ),
         heartbeat_s=connection.heartbeat_s,
+        stop_after_s=options.stop_after_s,
         grace_s={**GRACE_S, **dict.fromkeys((Wish.preempt, Wish.pause, Wish.stop), options.term_grace_s)},
         checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
         wait=options.wait,

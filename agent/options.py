@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Options:
     """`sweep`: id, project/id or entity/project/id. `dir`: our own local folder. `redis_url`: where this machine
     reaches Redis, if not where the service says.
-    `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `checkpoint_root`: where runs
+    `term_grace_s`: seconds between SIGTERM and SIGKILL for a run that should end. `stop_after_s`: how long it goes
+    on without contact. `checkpoint_root`: where runs
     save what they need to go on; what ended runs have left there is removed after `checkpoint_keep_days`. `wait`:
     stay when the sweep is over. `forward_signals`: a signal that ends the agent goes to its run as it is, not as
     SIGTERM."""
@@ -20,6 +21,7 @@ class Options:
     redis_url: str | None = None
     dir: str = ".sweepyard"
     term_grace_s: float = 10.0
+    stop_after_s: float = 900.0
     checkpoint_root: str | None = None
     checkpoint_keep_days: float = 7.0
     count: int | None = None

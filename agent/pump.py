@@ -40,13 +40,15 @@ HINT_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
-    runs have all failed, None: never. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
+    runs have all failed, None: never. `stop_after_s`: hand the run back after so
+    long without contact. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
     what an ended run has saved stays. `wait`: stay when the sweep is over, it may be resumed. `forward_signals`: a
     signal that ends the agent goes to its run, instead of SIGTERM."""
 
     count: int | None = None
     max_initial_failures: int | None = 5
     heartbeat_s: float = 5.0
+    stop_after_s: float = 900.0
     grace_s: dict[Wish, float] = field(default_factory=lambda: dict(GRACE_S))
     checkpoint_keep_s: float = float("inf")
     wait: bool = False
@@ -88,12 +90,14 @@ class Pump:
         self.inbox: SimpleQueue[Item] = SimpleQueue()
         self._agent, self._bus, self._argv, self._say = agent, bus, argv, say
         self._limits, self._clock = limits, clock
-        self._contact = Contact(bus, agent, say)
+        self._contact = Contact(bus, agent, say, stop_after_s=limits.stop_after_s, now_s=clock.monotonic())
         self._attempts: dict[AttemptRef, LiveAttempt] = {}
         self._known: set[AttemptRef] = set()
         """All that it ever accepted: a queue that lost its last seconds offers once more what is done."""
         self._taken = self._ended = self._failed = 0
         self._leave = threading.Event()
+        self._ready = threading.Event()
+        self._ready.set()
         self._leaving = ""
         self._exit_code = 0
         self._interrupts = 0
@@ -145,7 +149,7 @@ class Pump:
 
     def _on_offer(self, slot: Slot) -> None:
         offer = slot.offer
-        if self._leaving or offer.ref in self._known:
+        if self._leaving or not self._ready.is_set() or offer.ref in self._known:
             return slot.answer(offer.ref in self._known)
         run_dir = self._agent.dir / "runs" / str(offer.ref)
         try:
@@ -242,12 +246,26 @@ class Pump:
                 self._launcher.signal(live.ref, number)
         if self._contact.may_speak(now_s):
             self._speak(now_s)
+        self._contact.listen(now_s)
+        if self._contact.is_cut_off:
+            for live in self._running():
+                live.ask(Wish.preempt, f"no contact with the service for {self._limits.stop_after_s:g} s", now_s)
+        self._rest_or_work()
+
+    def _rest_or_work(self) -> None:
+        """Whether offers are welcome; the controller hears at once when they are again."""
+        is_ready = not (self._leaving or self._why_waiting or self._contact.is_cut_off)
+        if is_ready and not self._ready.is_set():
+            self._has_news = self._is_ready = True
+            self._ready.set()
+        elif not is_ready:
+            self._ready.clear()
 
     def _speak(self, now_s: float) -> None:
         reports = [report for live in self._attempts.values() for report in self._due(live, now_s)]
         if not (reports or self._has_news or now_s - self._contact.spoke_at_s >= self._silence_s()):
             return
-        free = 0 if self._leaving or self._running() else 1
+        free = 0 if self._leaving or self._contact.is_cut_off or self._running() else 1
         announce = self._is_ready and free > 0
         failpoint("agent.send_before")
         control = self._contact.exchange(reports, self._attempts, free=free, announce=announce, now_s=now_s)
@@ -339,7 +357,7 @@ class Pump:
             return slot.wait()
 
         try:
-            self._bus.take_offers(self._agent.sweep, take, self._leave)
+            self._bus.take_offers(self._agent.sweep, take, self._leave, self._ready)
         except Exception as error:
             self.inbox.put(BusBroken(f"{type(error).__name__}: {error}"))
 

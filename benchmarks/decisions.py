@@ -53,12 +53,14 @@ class SimulatedAgent:
         self._period_s, self._until, self._sent = period_s, until, sent
         self._beat = 0
         self._leave = threading.Event()
+        self._ready = threading.Event()
+        self._ready.set()
         self._dice = random.Random(number)
 
     def work(self) -> None:
         time.sleep(self._dice.uniform(0, self._period_s))
         self._exchange()
-        self._bus.take_offers(self._sweep, self._execute, self._leave)
+        self._bus.take_offers(self._sweep, self._execute, self._leave, self._ready)
 
     def end(self) -> None:
         self._leave.set()

@@ -31,7 +31,7 @@ class RedisAgentBus:
         self._read: set[str] = set()
         self._workers: list[tuple[str, str]] = []
 
-    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event) -> None:
+    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event, ready: Event) -> None:
         logging.getLogger("rq.worker").setLevel(logging.CRITICAL)
         while not leave.is_set():
             # A name of its own each time: rq refuses one that it still knows from before an outage.
@@ -39,7 +39,7 @@ class RedisAgentBus:
             self._workers.append((name, self._keys.queue(sweep_id)))
             try:
                 queue = offers.open_queue(redis.Redis.from_url(self._url), self._keys, sweep_id)
-                offers.OfferWorker(queue, name, take, leave).work(logging_level="CRITICAL")
+                offers.OfferWorker(queue, name, take, leave, ready).work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
                 # ValueError: rq knows the name all the same.
                 log.debug("offers interrupted: %s", error)
@@ -56,12 +56,14 @@ class RedisAgentBus:
                 # In the transaction that reads them once more, so that no newer word is lost unread.
                 pipeline.hgetall(mine)
                 pipeline.hdel(mine, *stale)
-                *_, fields, _ = pipeline.execute()
+                pipeline.get(self._keys.mark)
+                *_, fields, _, pulse = pipeline.execute()
             else:
                 pipeline.hgetall(mine)
-                *_, fields = pipeline.execute()
+                pipeline.get(self._keys.mark)
+                *_, fields, pulse = pipeline.execute()
         self._read = {field for field in fields if ":" in field} - set(stale)
-        return read_control(fields)
+        return read_control(fields, pulse)
 
     def wait_for_hint(self, timeout_s: float) -> bool:
         try:
@@ -81,7 +83,7 @@ class RedisAgentBus:
             pipeline.execute()
 
 
-def read_control(fields: Mapping[str, str]) -> Control:
+def read_control(fields: Mapping[str, str], pulse: str | None) -> Control:
     """The controller's word, as `controller_side` writes it: one hash field per fact."""
     acks: dict[str, int] = {}
     orders: dict[str, AttemptOrder] = {}
@@ -91,4 +93,5 @@ def read_control(fields: Mapping[str, str]) -> Control:
             acks[ref] = int(value)
         elif kind == "order":
             orders[ref] = AttemptOrder.model_validate_json(value)
-    return Control(acks=acks, orders=orders, exit=fields.get("exit") or None, wait=fields.get("wait") or None)
+    said = {name: fields.get(name) or None for name in ("exit", "wait")}
+    return Control(acks=acks, orders=orders, pulse=pulse, **said)

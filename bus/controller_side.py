@@ -87,7 +87,7 @@ class RedisControllerBus:
 
     def intact(self) -> bool:
         with reachable(self._client):
-            return self._client.set(self._keys.mark, "here", nx=True, get=True) is not None
+            return self._client.incr(self._keys.mark) > 1
 
     def _queue(self, sweep_id: str) -> Any:
         return offers.open_queue(self._rq_client, self._keys, sweep_id)

@@ -13,7 +13,7 @@ class Keys:
     | --- | --- | --- |
     | `<prefix>:reports` | stream | messages of agents, trimmed once the store has them |
     | `<prefix>:presence` | hash | agent id -> its last `Presence` |
-    | `<prefix>:mark` | string | is gone when Redis has forgotten everything |
+    | `<prefix>:mark` | counter | grows while the controller lives; is gone when Redis has forgotten everything |
     | `<prefix>:agent:<id>` | hash | what the controller has to say to one agent |
     | `<prefix>:hint:<id>` | channel | "look at your hash now" |
     | `rq:queue:<prefix>-<sweep>` | list (rq's) | offers of one sweep |

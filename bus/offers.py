@@ -28,6 +28,9 @@ CALLABLE = "sweepyard.offer"
 WORKER_TTL_S = 60
 """rq's worker wakes this often (less 15 s) without any offer."""
 
+REST_S = 1.0
+"""How often a worker that should fetch nothing looks whether it should end."""
+
 TAKEN_TTL_S = 24 * 3600
 """How long Redis remembers an offer whose agent was killed while it held it."""
 
@@ -102,7 +105,7 @@ class OfferWorker(SimpleWorker):
     Overrides as little as two majors of rq allow: `execute_job` is all that sees a job.
     """
 
-    def __init__(self, queue: Queue, name: str, take: Callable[[Offer], bool], leave: Event) -> None:
+    def __init__(self, queue: Queue, name: str, take: Callable[[Offer], bool], leave: Event, ready: Event) -> None:
         super().__init__(
             [queue],
             name=name,
@@ -113,6 +116,7 @@ class OfferWorker(SimpleWorker):
         )
         self._take = take
         self._leave = leave
+        self._ready = ready
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         offer = read_offer(job)
@@ -130,6 +134,8 @@ class OfferWorker(SimpleWorker):
                 pipeline.persist(job.key)
                 pipeline.lpush(queue.key, job.id)
                 pipeline.execute()
+            while not (self._leave.is_set() or self._ready.wait(REST_S)):
+                pass
         if self._leave.is_set():
             self._stop_requested = True
 

@@ -15,12 +15,12 @@ from sweepyard.bus.wire import AttemptOrder, AttemptRef, Control, Message, Offer
 class AgentBus(Protocol):
     """What an agent needs. One instance per agent process; thread-safe."""
 
-    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event) -> None:
+    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event, ready: Event) -> None:
         """Give each offer that this agent receives to `take`, until `leave` is set.
 
         `take` blocks while no slot is free: the next offer is fetched only after it returns. Its answer False
-        puts the offer back for another agent. Survives outages. After `leave` it may go on waiting for a while:
-        run it in a daemon thread.
+        puts the offer back for another agent, and the next is fetched while `ready` is set. Survives outages.
+        After `leave` it may go on waiting for a while: run it in a daemon thread.
         """
         ...
 
@@ -85,5 +85,8 @@ class ControllerBus(Protocol):
         ...
 
     def intact(self) -> bool:
-        """False if Redis has forgotten what was there since the last call (flushed, or restarted empty)."""
+        """False if Redis has forgotten what was there since the last call (flushed, or restarted empty).
+
+        Each call is a sign of life for the agents: it changes `Control.pulse`.
+        """
         ...

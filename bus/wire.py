@@ -163,3 +163,5 @@ class Control(_Wire):
     """A reason to leave: no more work will come."""
     wait: str | None = None
     """A reason to stay without work."""
+    pulse: str | None = None
+    """Changes while the controller lives; None: it was never there, or Redis has forgotten it."""

@@ -130,6 +130,7 @@ def agent_options(
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
         dir=str(settings.dir),
         term_grace_s=settings.term_grace_s,
+        stop_after_s=settings.stop_after_s,
         redis_url=settings.redis_url,
         checkpoint_root=str(settings.checkpoint_root) if settings.checkpoint_root else None,
         checkpoint_keep_days=settings.checkpoint_keep_days,

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="What clients must show the service, and do show it.")
     heartbeat_s: float = Field(5.0, gt=0, description="How often an agent says that it lives.")
     lost_after_s: float = Field(15.0, gt=0, description="Silence after which an agent is given up as lost.")
+    stop_after_s: float = Field(
+        900.0, gt=0, description="How long a run goes on without contact to the service before it is handed back."
+    )
     term_grace_s: float = Field(10.0, ge=0, description="Time between SIGTERM and SIGKILL for a run to end.")
     checkpoint_root: Path | None = Field(
         None,

@@ -37,16 +37,21 @@ class BusConformance:
     """Tests take `agent` (the end of agent "a1") and `controller`."""
 
     @contextmanager
-    def taking(self, agent: AgentBus, answer: bool = True) -> Iterator[Queue[Offer]]:
+    def taking(
+        self, agent: AgentBus, answer: bool = True, ready: threading.Event | None = None
+    ) -> Iterator[Queue[Offer]]:
         """Offers as they arrive; the next is fetched as soon as one is here."""
         offers: Queue[Offer] = Queue()
         leave = threading.Event()
+        if ready is None:
+            ready = threading.Event()
+            ready.set()
 
         def take(offer: Offer) -> bool:
             offers.put(offer)
             return answer
 
-        threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave), daemon=True).start()
+        threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave, ready), daemon=True).start()
         yield offers
         leave.set()
 
@@ -65,6 +70,17 @@ class BusConformance:
         with self.taking(agent, answer=False) as offers:
             for _ in range(3):
                 assert offers.get(timeout=DEADLINE_S) == offer_of()
+
+    def test_who_is_not_ready_leaves_it_to_others(self, agent: AgentBus, controller: ControllerBus) -> None:
+        controller.offer(offer_of())
+        ready = threading.Event()
+        with self.taking(agent, answer=False, ready=ready) as offers:
+            assert offers.get(timeout=DEADLINE_S) == offer_of()
+            assert wait_until(lambda: controller.waiting(SWEEP) == {REF}, DEADLINE_S)
+            controller.offer(offer_of("run00002"))
+            assert offers.empty()
+            ready.set()
+            assert offers.get(timeout=DEADLINE_S) == offer_of()
 
     def test_an_offer_can_be_withdrawn_and_made_again(self, controller: ControllerBus) -> None:
         controller.offer(offer_of())
@@ -134,6 +150,15 @@ class BusConformance:
         self.flush()
         assert not controller.intact()
         assert controller.intact()
+
+    def test_agents_feel_the_pulse_of_the_controller(self, agent: AgentBus, controller: ControllerBus) -> None:
+        assert agent.exchange([], presence_of(1)).pulse is None
+        controller.intact()
+        first = agent.exchange([], presence_of(2)).pulse
+        assert first is not None
+        assert agent.exchange([], presence_of(3)).pulse == first
+        controller.intact()
+        assert agent.exchange([], presence_of(4)).pulse not in (None, first)
 
     def flush(self) -> None:
         """Lose everything that the bus holds."""

@@ -33,7 +33,7 @@ from sweepyard.bus.wire import (
     Rows,
     Started,
 )
-from sweepyard.clock import wait_until
+from sweepyard.clock import SystemClock, wait_until
 from sweepyard.errors import Unavailable, UserError
 
 DEADLINE_S = 20.0
@@ -47,6 +47,15 @@ LOG_TWO = (
 )
 SLEEP = "import sweepyard as s, time; s.init(); s.log({'up': 1}); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+
+
+class ClockAhead(SystemClock):
+    """The machine's clock, and as far ahead of it as a test wants."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
 
 class FlakyBus(RedisAgentBus):
@@ -75,6 +84,9 @@ class Yard:
         self.seen: list[Message] = []
         self.code: int | None = None
         self.acks = True
+        self.lives = True
+        """Whether the controller looks around, as agents can tell by its pulse."""
+        self.clock = ClockAhead()
         self._position = "0"
 
     def start(
@@ -98,6 +110,7 @@ class Yard:
             argv or (lambda *_: [sys.executable, "-c", code]),
             self.said.append,
             limits=self.limits,
+            clock=self.clock,
         )
         self.link, self.forker = start_forker(None)
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -117,6 +130,8 @@ class Yard:
 
     def listen(self) -> None:
         """Read what arrived, and acknowledge it if the test wants that."""
+        if self.lives:
+            self.controller.intact()
         for position, message in self.controller.read(self._position, 0.02):
             self._position = position
             assert message is not None
@@ -337,6 +352,70 @@ def test_an_outage_loses_nothing_and_stops_nothing(yard: Yard) -> None:
     outages = [line for line in yard.said if "does not answer" in line]
     assert len(outages) == 1
     assert "the service can be reached again" in yard.said
+
+
+def test_without_contact_for_long_the_run_is_handed_back_and_nothing_lost(yard: Yard) -> None:
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.bus.out = True
+    yard.until(lambda: any("goes on for up to 900 s" in line for line in yard.said))
+    yard.clock.ahead_s += 901
+    yard.until(lambda: any("run #1 preempted" in line for line in yard.said))
+    assert any("the controller was not heard for 900 s: this agent hands back" in line for line in yard.said)
+    assert (yard.base / "yard" / "runs" / str(ref) / "spool.jsonl").exists()
+    assert yard.ended(ref) is None
+    yard.bus.out = False
+    yard.until(lambda: yard.ended(ref))
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == ("preempted", "no contact with the service for 900 s")
+    assert yard.said[-1] == "the controller is heard again"
+    other = yard.offer("run00002")
+    yard.until(runs_up(yard, other))
+
+
+def test_a_short_silence_costs_nothing(yard: Yard) -> None:
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.bus.out = True
+    yard.until(lambda: any("goes on for up to 900 s" in line for line in yard.said))
+    yard.clock.ahead_s += 600
+    yard.bus.out = False
+    yard.until(lambda: "the service can be reached again" in yard.said)
+    yard.order(ref, "stop")
+    yard.until(lambda: yard.ended(ref))
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert ended.outcome == "stopped"
+
+
+def test_a_silent_controller_is_no_contact_although_redis_answers(yard: Yard) -> None:
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.lives = False
+    yard.clock.ahead_s += 31
+    yard.until(lambda: any("the controller was not heard for 30 s. Training goes on" in s for s in yard.said))
+    yard.clock.ahead_s += 901
+    yard.until(lambda: any("run #1 preempted" in line for line in yard.said))
+    # What is in the queue stays there for others.
+    other = yard.offer("run00002")
+    yard.until(lambda: yard.controller.presence()["a1"].free == 0)
+    yard.until(lambda: yard.controller.waiting(SWEEP) == {other})
+    yard.lives = True
+    yard.until(runs_up(yard, other))
+
+
+def test_who_is_told_to_wait_leaves_offers_to_others(yard: Yard) -> None:
+    yard.start(SLEEP)
+    yard.until(lambda: yard.seen)
+    yard.controller.tell("a1", wait_reason="it is told to wait")
+    yard.until(lambda: "waiting: it is told to wait" in yard.said)
+    ref = yard.offer()
+    yard.controller.tell("a1", wait_reason="")
+    yard.until(runs_up(yard, ref))
 
 
 def test_a_flushed_redis_loses_nothing(yard: Yard) -> None:

@@ -71,13 +71,14 @@ def test_nothing_in_redis_makes_an_agent_run_code(
     unreadable.enqueue("os.system", f"touch {canary}", job_id="x-7")
     controller.offer(offer_of("run00009"))
     taken: Queue[Offer] = Queue()
-    leave = threading.Event()
+    leave, ready = threading.Event(), threading.Event()
+    ready.set()
 
     def take(offer: Offer) -> bool:
         taken.put(offer)
         return True
 
-    threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave), daemon=True).start()
+    threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave, ready), daemon=True).start()
     assert taken.get(timeout=DEADLINE_S).run == "run00009"
     with pytest.raises(Empty):
         taken.get_nowait()

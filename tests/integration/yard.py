@@ -58,6 +58,8 @@ class Hand:
         self.taken: set[AttemptRef] = set()
         self.free = free
         self.leave = threading.Event()
+        self.ready = threading.Event()
+        self.ready.set()
         self.dead = threading.Event()
         self.slots = threading.Semaphore(0)
         self.lock = threading.RLock()  # a beat in the middle of a move would tell half of it
@@ -65,7 +67,7 @@ class Hand:
         self.pulse.start()
         if free:
             threading.Thread(
-                target=self.bus.take_offers, args=(sweep.id, self._take, self.leave), daemon=True
+                target=self.bus.take_offers, args=(sweep.id, self._take, self.leave, self.ready), daemon=True
             ).start()
 
     def _take(self, offer: Offer) -> bool:

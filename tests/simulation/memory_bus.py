@@ -41,7 +41,7 @@ class Broker:
             self.presence: dict[str, Presence] = {}
             self.boxes: dict[str, Box] = defaultdict(Box)
             self.hinted: set[str] = set()
-            self.marked = False
+            self.marked = 0
 
     def snapshot(self) -> dict[str, Any]:
         """What a file on disk would hold now."""
@@ -131,8 +131,8 @@ class MemoryControllerBus:
 
     def intact(self) -> bool:
         with self._broker.changed:
-            marked, self._broker.marked = self._broker.marked, True
-            return marked
+            self._broker.marked += 1
+            return self._broker.marked > 1
 
 
 class MemoryAgentBus:
@@ -143,7 +143,9 @@ class MemoryAgentBus:
         self._agent_id = agent_id
         self._read: set[str] = set()
 
-    def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: threading.Event) -> None:
+    def take_offers(
+        self, sweep_id: str, take: Callable[[Offer], bool], leave: threading.Event, ready: threading.Event
+    ) -> None:
         while not leave.is_set():
             with self._broker.changed:
                 offer = self._broker.pop_offer(sweep_id)
@@ -151,6 +153,8 @@ class MemoryAgentBus:
                     self._broker.changed.wait(0.05)
             if offer is not None and not take(offer):
                 self.put_back(offer)
+                while not (leave.is_set() or ready.wait(0.05)):
+                    pass
 
     def put_back(self, offer: Offer) -> None:
         """Before all others."""
@@ -163,7 +167,10 @@ class MemoryAgentBus:
                 self._broker.add(message)
             self._broker.presence[self._agent_id] = presence
             box = self._broker.boxes[self._agent_id]
-            control = Control(acks=dict(box.acks), orders=dict(box.orders), exit=box.exit, wait=box.wait)
+            pulse = str(self._broker.marked) if self._broker.marked else None
+            control = Control(
+                acks=dict(box.acks), orders=dict(box.orders), exit=box.exit, wait=box.wait, pulse=pulse
+            )
             for ref in self._read.difference(presence.running):
                 box.acks.pop(ref, None)
                 box.orders.pop(ref, None)
