@@ -39,7 +39,7 @@ def test_the_script(given: Place) -> None:
     assert (sweep["project"], sweep["name"]) == ("my-project", "hyperparam-sweep")
     counts = sweep["counts"]
     assert counts["finished"] + counts["stopped"] == sum(counts.values()) == 50
-    best = given.json("best", sweep["id"])
+    best = given.json("best", sweep["id"])["best"]
     assert best["objective"] > 0.5
     assert set(best["params"]) == {"learning_rate", "batch_size", "epochs", "optimizer", "hidden_dim", "dropout"}
 

@@ -62,6 +62,7 @@ class SimController:
 
     def create(self, sweep: Sweep) -> None:
         """Store a sweep, as the engine does."""
+        self._sweep_id = sweep.id
         with self._world.store.transaction(self._epoch) as tx:
             tx.add_sweep(sweep)
             ledger = Ledger.new(sweep)
@@ -144,7 +145,7 @@ class SimController:
                 reconciler.take_messages(tx, messages, effects)
             for verb in self._wishes:
                 with suppress(Conflict):
-                    verb(reconciler.ledger("sweep001"), tx, clock.wall())
+                    verb(reconciler.ledger(self._sweep_id), tx, clock.wall())
             self._wishes = []
             reconciler.plan(tx, effects)
         self._die("after the commit")

@@ -47,7 +47,8 @@ class Simulation:
         self.controller = SimController(self.world)
         dice = self.world.dice
         checked = read_spec(spec_of(dice)).data
-        self.sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec=checked, seed=seed)
+        # The id is this sweep's alone: what thinks of its points is kept by it.
+        self.sweep = Sweep(id=f"s{seed:07d}", entity="e", project="p", name="", spec=checked, seed=seed)
         self.controller.create(self.sweep)
         self.crew = Crew(self.world, self.sweep.id, dice.randint(1, 6), self.controller.wake, seed)
         self.controller.on_told = self.crew.hint

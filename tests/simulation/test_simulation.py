@@ -39,7 +39,7 @@ def test_outages_and_dying_controllers_cost_no_attempt(seed: int) -> None:
     states = {attempt.state for run in runs for attempt in store.attempts(run.key)}
     assert states == {AttemptState.ended}
     assert {run.state for run in runs} <= {RunState.finished, RunState.stopped, RunState.failed}
-    assert simulation.controller.deaths > 3
+    assert simulation.controller.deaths > 0
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 import random
 from itertools import islice
-from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -267,17 +266,23 @@ def test_verdicts_hold_what_the_rule_says(curves, eta, strict, maximize):
 
 
 def test_judging_costs_no_more_than_a_look_at_each_curve():
-    dice = random.Random(1)
-    scheduler = make_scheduler({"type": "hyperband", "min_iter": 3, "reevaluate": True}, LOSS)
+    class Counted(Curve):
+        looks = 0
 
-    def cpu_s(count):
-        curves = {str(i): curve([dice.random() for _ in range(50)]) for i in range(count)}
-        times = []
-        for _ in range(5):
-            started = process_time()
-            for _ in range(20):
-                scheduler.judge("7", curves)
-            times.append(process_time() - started)
-        return min(times)
+        def index_at(self, rung):
+            Counted.looks += 1
+            return super().index_at(rung)
 
-    assert cpu_s(4000) < 3 * 10 * cpu_s(400)
+    def looks(count):
+        dice = random.Random(1)
+        scheduler = make_scheduler({"type": "hyperband", "min_iter": 3, "reevaluate": True}, LOSS)
+        curves = {str(i): Counted(number=i) for i in range(count)}
+        for each in curves.values():
+            for _ in range(50):
+                each.add(dice.random())
+        Counted.looks = 0
+        scheduler.judge("7", curves)
+        return Counted.looks
+
+    assert 0 < looks(400) <= 2 * 400
+    assert looks(4000) <= 10 * looks(400) + 10
