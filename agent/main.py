@@ -103,7 +103,8 @@ def work(
     agent = _identity(connection, options)
     sweep = connection.sweep
     say(f"agent {agent.id} for sweep {sweep.name or sweep.id}; status: {sweep.url}")
-    bus = RedisAgentBus(options.redis_url or connection.redis_url, connection.prefix, agent.id)
+    signing_key = bytes.fromhex(connection.signing_key)
+    bus = RedisAgentBus(options.redis_url or connection.redis_url, connection.prefix, agent.id, signing_key)
     limits = Limits(
         count=options.count or None,
         max_initial_failures=_max_initial_failures(os.environ),

@@ -49,7 +49,9 @@ class SimulatedAgent:
         self.order_s: list[float] = []
         self._id = f"simulated-{number}"
         self._sweep = connection.sweep.id
-        self._bus = RedisAgentBus(connection.redis_url, connection.prefix, self._id)
+        self._bus = RedisAgentBus(
+            connection.redis_url, connection.prefix, self._id, bytes.fromhex(connection.signing_key)
+        )
         self._period_s, self._until, self._sent = period_s, until, sent
         self._beat = 0
         self._leave = threading.Event()

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class RedisAgentBus:
     """`port.AgentBus` on Redis: rq for offers, one pipeline for everything else."""
 
-    def __init__(self, redis_url: str, prefix: str, agent_id: str) -> None:
+    def __init__(self, redis_url: str, prefix: str, agent_id: str, signing_key: bytes) -> None:
+        self._signing_key = signing_key
         self._url = redis_url
         self._keys = Keys(prefix)
         self._agent_id = agent_id
@@ -39,7 +40,9 @@ class RedisAgentBus:
             self._workers.append((name, self._keys.queue(sweep_id)))
             try:
                 queue = offers.open_queue(redis.Redis.from_url(self._url), self._keys, sweep_id)
-                offers.OfferWorker(queue, name, take, leave, ready).work(logging_level="CRITICAL")
+                offers.OfferWorker(queue, name, sweep_id, self._signing_key, take, leave, ready).work(
+                    logging_level="CRITICAL"
+                )
             except (redis.RedisError, OSError, ValueError) as error:
                 # ValueError: rq knows the name all the same.
                 log.debug("offers interrupted: %s", error)

@@ -20,7 +20,8 @@ AGENT_HASH_TTL_S = 24 * 3600
 class RedisControllerBus:
     """`port.ControllerBus` on Redis. `read` may run in a thread of its own."""
 
-    def __init__(self, redis_url: str, prefix: str) -> None:
+    def __init__(self, redis_url: str, prefix: str, signing_key: bytes) -> None:
+        self._signing_key = signing_key
         self._keys = Keys(prefix)
         self._client = connect(redis_url)
         self._reader = connect(redis_url, wait_s=10)
@@ -28,7 +29,7 @@ class RedisControllerBus:
 
     def offer(self, offer: Offer) -> None:
         with reachable(self._client):
-            offers.put(self._queue(offer.sweep), offer)
+            offers.put(self._queue(offer.sweep), offer, self._signing_key)
 
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
         with reachable(self._client):

@@ -2,15 +2,15 @@
 
 rq resolves and calls whatever a message names, so whoever can write to Redis could run anything on every agent
 (`reliability.md`, R1). Our worker class never asks rq to perform a job: it recognises one name, reads the offer
-out of the JSON arguments, removes the job and hands the offer over. Everything else is dropped.
+out of the JSON arguments, and its signature, removes the job and hands the offer over. Everything else is dropped.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from threading import Event
-from typing import Any
 
 import redis
 from pydantic import ValidationError
@@ -18,8 +18,10 @@ from rq import Queue, SimpleWorker
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker_registration import clean_worker_registry
 
 from sweepyard.bus.keys import Keys
+from sweepyard.bus.signing import is_signed, sign
 from sweepyard.bus.wire import AttemptRef, Offer
 
 CALLABLE = "sweepyard.offer"
@@ -42,12 +44,13 @@ def open_queue(client: redis.Redis, keys: Keys, sweep_id: str) -> Queue:
     return Queue(keys.queue(sweep_id), connection=client, serializer=JSONSerializer)
 
 
-def put(queue: Queue, offer: Offer) -> None:
-    """Queue an offer once, however often this is called before someone takes it."""
+def put(queue: Queue, offer: Offer, key: bytes) -> None:
+    """Queue an offer once, signed with `key`, however often this is called before someone takes it."""
+    text = offer.model_dump_json()
     try:
         queue.enqueue_call(
             CALLABLE,
-            args=(offer.model_dump(mode="json"),),
+            args=(text, sign(key, text)),
             timeout=-1,
             result_ttl=0,
             failure_ttl=3600,
@@ -59,7 +62,7 @@ def put(queue: Queue, offer: Offer) -> None:
         if str(offer.ref) not in queue.get_job_ids():
             # Only the job's hash survived (an agent died while taking it, or a tail of the log was cut off).
             remove(queue, [offer.ref])
-            put(queue, offer)
+            put(queue, offer, key)
 
 
 def remove(queue: Queue, refs: Sequence[AttemptRef]) -> None:
@@ -85,18 +88,21 @@ def forget_worker(pipeline: redis.client.Pipeline, name: str, queue: str) -> Non
     pipeline.srem(f"rq:workers:{queue}", key)
 
 
-def read_offer(job: Job) -> Offer | None:
-    """The offer in a job, None if it is none of ours or damaged."""
+def read_offer(job: Job, sweep_id: str, key: bytes) -> Offer | None:
+    """The sweep's offer in a job, None if it is something else, not signed with `key`, or damaged."""
     try:
-        if job.func_name != CALLABLE or job.kwargs or len(job.args) != 1:
+        if job.func_name != CALLABLE or job.kwargs:
             return None
-        offer = Offer.model_validate(job.args[0])
+        text, signature = job.args
+        if not is_signed(key, text, signature):
+            return None
+        offer = Offer.model_validate_json(text)
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError, LookupError):
         return None
     except Exception:  # rq wraps what goes wrong while it reads a job in errors that differ by version
         log.debug("unreadable job %s", job.id, exc_info=True)
         return None
-    return offer if str(offer.ref) == job.id else None
+    return offer if (str(offer.ref), offer.sweep) == (job.id, sweep_id) else None
 
 
 class OfferWorker(SimpleWorker):
@@ -105,7 +111,16 @@ class OfferWorker(SimpleWorker):
     Overrides as little as two majors of rq allow: `execute_job` is all that sees a job.
     """
 
-    def __init__(self, queue: Queue, name: str, take: Callable[[Offer], bool], leave: Event, ready: Event) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        name: str,
+        sweep_id: str,
+        key: bytes,
+        take: Callable[[Offer], bool],
+        leave: Event,
+        ready: Event,
+    ) -> None:
         super().__init__(
             [queue],
             name=name,
@@ -114,15 +129,17 @@ class OfferWorker(SimpleWorker):
             worker_ttl=WORKER_TTL_S,
             log_job_description=False,
         )
+        self._sweep_id = sweep_id
+        self._key = key
         self._take = take
         self._leave = leave
         self._ready = ready
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        offer = read_offer(job)
+        offer = read_offer(job, self._sweep_id, self._key)
         if offer is None:
-            log.warning("dropped job %s: it is not an offer of ours", job.id)
-        # Out of rq's hands before it is taken: other workers' maintenance fails what lies there for long.
+            log.warning("refused job %.60s: not an offer that this installation has signed for this sweep", job.id)
+        # Out of rq's hands before it is taken: what an agent holds, the store knows.
         with queue.connection.pipeline() as pipeline:
             pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
             pipeline.expire(job.key, TAKEN_TTL_S)
@@ -148,6 +165,12 @@ class OfferWorker(SimpleWorker):
     def unsubscribe(self) -> None:
         """Nothing was subscribed."""
 
-    def handle_job_failure(self, job: Job, *_: Any, **__: Any) -> None:
-        """rq found an offer that an agent had half fetched when it died. What becomes of it, the store decides."""
-        self.connection.delete(job.key)
+    def run_maintenance_tasks(self) -> None:
+        """Forget workers that have died, and do nothing else that rq would do.
+
+        It would call what the callbacks of abandoned jobs name, and post to their webhooks: on the word of whoever
+        can write to Redis. Offers that an agent had half fetched when it died, the controller makes again.
+        """
+        for queue in self.queues:
+            clean_worker_registry(queue)
+        self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]  # rq infers None

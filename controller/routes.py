@@ -320,6 +320,7 @@ def connect(
         instance=parts.store.instance_id,
         redis_url=_reachable(parts.connection.redis_url, request.url.hostname or "127.0.0.1"),
         prefix=parts.connection.prefix,
+        signing_key=parts.store.signing_key.hex(),
         wire_version=WIRE_VERSION,
         heartbeat_s=parts.connection.heartbeat_s,
         lost_after_s=parts.connection.lost_after_s,

@@ -90,7 +90,7 @@ def prefix_of(store: Store) -> str:
 
 
 def _engine(settings: Settings, store: Store, redis_url: str) -> Engine:
-    bus = RedisControllerBus(redis_url, prefix_of(store))
+    bus = RedisControllerBus(redis_url, prefix_of(store), store.signing_key)
     return Engine(
         store,
         bus,

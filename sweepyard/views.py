@@ -385,6 +385,7 @@ class Connection(View):
     instance: str = Field(description="8 characters that name the installation.")
     redis_url: str
     prefix: str = Field(description="What every key of this installation in Redis begins with.")
+    signing_key: str = Field(description="What offers are signed with, in hex. A secret.", repr=False)
     wire_version: int
     heartbeat_s: float
     lost_after_s: float

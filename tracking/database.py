@@ -120,14 +120,16 @@ def _sqlite(url: URL, name: str) -> Database:
             f"The store {name} needs SQLite 3.37 or newer, and this Python has {sqlite3.sqlite_version}. "
             "Use another Python, or a PostgreSQL store."
         )
+    file = Path(url.database or "")
     try:
-        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"The store {name} cannot be made: {error}. Choose another place.") from error
     reads = create_engine(url, isolation_level="AUTOCOMMIT")
     writes = create_engine(url)
     for engine in (reads, writes):
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", lambda *_: _make_private(file), insert=True)
     event.listen(writes, "begin", _begin_immediate)
     return Database(name, reads, writes)
 
@@ -144,6 +146,15 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN, not the driver
     for pragma in SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _make_private(file: Path) -> None:
+    """A new store is its owner's alone, and so are the files that SQLite puts beside it: it will hold a secret.
+
+    Without opening it: whoever closes a file of SQLite's drops the locks that the process has on it.
+    """
+    if file.stat().st_size == 0:
+        file.chmod(0o600)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -79,6 +79,11 @@ class Store(Protocol):
         """8 characters that name this installation; made at the first opening."""
         ...
 
+    @property
+    def signing_key(self) -> bytes:
+        """What this installation signs its offers with: 32 bytes, made at the first opening."""
+        ...
+
     def take_over(self) -> int:
         """Become the only writer. The answer is this writer's epoch."""
         ...

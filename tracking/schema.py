@@ -72,7 +72,13 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else self.words(value)
 
 
-meta = table("meta", column("id", BigInteger), column("instance_id", Text), column("epoch", BigInteger))
+meta = table(
+    "meta",
+    column("id", BigInteger),
+    column("instance_id", Text),
+    column("epoch", BigInteger),
+    column("signing_key", Text),
+)
 
 projects = table("projects", column("key", BigInteger), column("entity", Text), column("name", Text))
 

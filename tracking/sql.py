@@ -100,10 +100,15 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._instance_id = str(self._scalar(select(meta.c.instance_id)))
+        self._signing_key = bytes.fromhex(self._scalar(select(meta.c.signing_key)))
 
     @property
     def instance_id(self) -> str:
         return self._instance_id
+
+    @property
+    def signing_key(self) -> bytes:
+        return self._signing_key
 
     def take_over(self) -> int:
         with self._database.writing() as connection:

@@ -138,6 +138,8 @@ class StoreConformance:
         assert len(store.instance_id) == 8
         assert set(store.instance_id) <= set(string.ascii_lowercase + string.digits)
         assert again().instance_id == store.instance_id
+        assert len(store.signing_key) == 32
+        assert again().signing_key == store.signing_key
 
     def test_the_older_writer_is_refused(self, store: Store, again: Callable[[], Store]) -> None:
         other = again()

@@ -78,8 +78,8 @@ class Yard:
         self.id = agent_id
         # An agent's thread that waits for offers outlives it by a while: no two may share a queue.
         self.prefix = f"sy-{secrets.token_hex(4)}"
-        self.controller = RedisControllerBus(redis_url, self.prefix)
-        self.bus = FlakyBus(redis_url, self.prefix, agent_id)
+        self.controller = RedisControllerBus(redis_url, self.prefix, bytes(32))
+        self.bus = FlakyBus(redis_url, self.prefix, agent_id, bytes(32))
         self.said: list[str] = []
         self.seen: list[Message] = []
         self.code: int | None = None

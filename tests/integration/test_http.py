@@ -279,6 +279,7 @@ class TestConnect:
             5,
         )
         assert (shown["instance"], shown["wire_version"]) == (store.instance_id, 1)
+        assert shown["signing_key"] == store.signing_key.hex()
         assert (shown["sweep"]["program"], shown["sweep"]["command"], shown["sweep"]["run_cap"]) == (
             "train.py",
             None,

@@ -259,7 +259,11 @@ class TestStream:
 def test_the_real_engine_behind_it(store: SqlStore, redis_url: str) -> None:
     prefix = f"sy-{store.instance_id}"
     engine = Engine(
-        store, RedisControllerBus(redis_url, prefix), SYSTEM_CLOCK, lost_after_s=60, proposal_deadline_s=60
+        store,
+        RedisControllerBus(redis_url, prefix, bytes(32)),
+        SYSTEM_CLOCK,
+        lost_after_s=60,
+        proposal_deadline_s=60,
     )
     engine.start()
     connection = ConnectionInfo(redis_url=redis_url, prefix=prefix, heartbeat_s=5, lost_after_s=60)

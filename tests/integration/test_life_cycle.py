@@ -96,7 +96,7 @@ class TestStop:
     def test_an_offer_that_nobody_has_started_is_taken_back(self, yard: Yard) -> None:
         sweep = yard.sweep(run_cap=2)
         queued = yard.engine.enqueue(sweep.id, {"lr": 0.5}, outside=False)
-        bus = RedisControllerBus(yard.redis_url, yard.prefix)
+        bus = RedisControllerBus(yard.redis_url, yard.prefix, bytes(32))
         assert wait_until(lambda: bool(bus.waiting(sweep.id)), DEADLINE_S)
         assert yard.engine.control(sweep.id, "stop").state is SweepState.finished
         assert wait_until(lambda: not bus.waiting(sweep.id), DEADLINE_S)

@@ -42,7 +42,9 @@ def test_a_silent_agent_is_lost_wherever_in_a_step_its_time_is_up(
     store: SqlStore, redis_url: str, head_start_s: float
 ) -> None:
     clock, epoch = TickingClock(), store.take_over()
-    reconciler = Reconciler(store, RedisControllerBus(redis_url, "sy-test"), clock, lost_after_s=LOST_AFTER_S)
+    reconciler = Reconciler(
+        store, RedisControllerBus(redis_url, "sy-test", bytes(32)), clock, lost_after_s=LOST_AFTER_S
+    )
     sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec=SPEC, seed=1)
     with store.transaction(epoch) as tx:
         tx.add_sweep(sweep)
@@ -84,7 +86,9 @@ def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlSt
             )
         )
         tx.add_attempt(Attempt(run_key=run.key, n=1, state=AttemptState.running, agent_id="gone"))
-    reconciler = Reconciler(store, RedisControllerBus(redis_url, "sy-test"), clock, lost_after_s=LOST_AFTER_S)
+    reconciler = Reconciler(
+        store, RedisControllerBus(redis_url, "sy-test", bytes(32)), clock, lost_after_s=LOST_AFTER_S
+    )
     reconciler.load()
     clock.now += LOST_AFTER_S + 1
     with store.transaction(epoch) as tx:
@@ -99,7 +103,7 @@ class Floor:
 
     def __init__(self, store: SqlStore, redis_url: str, agents: int) -> None:
         self.store, self.epoch = store, store.take_over()
-        bus = RedisControllerBus(redis_url, "sy-test")
+        bus = RedisControllerBus(redis_url, "sy-test", bytes(32))
         self.reconciler = Reconciler(store, bus, TickingClock(), lost_after_s=LOST_AFTER_S)
         self.sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec=COSTLY, seed=1)
         self.questions: list[Question] = []

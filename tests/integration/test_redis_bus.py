@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
 from conformance.bus import DEADLINE_S, SWEEP, BusConformance, offer_of, presence_of
+from rq import Callback
 from rq import Queue as RqQueue
 from rq.serializers import DefaultSerializer, JSONSerializer
 
@@ -18,11 +23,13 @@ from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.embedded import EmbeddedRedis
 from sweepyard.bus.keys import Keys
 from sweepyard.bus.offers import CALLABLE
+from sweepyard.bus.signing import sign
 from sweepyard.bus.wire import Offer
 from sweepyard.clock import wait_until
 from sweepyard.errors import Unavailable, UserError
 
 PREFIX = "sy-test"
+KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -33,12 +40,12 @@ def prefix() -> str:
 
 @pytest.fixture
 def agent(redis_url: str, prefix: str) -> RedisAgentBus:
-    return RedisAgentBus(redis_url, prefix, "a1")
+    return RedisAgentBus(redis_url, prefix, "a1", KEY)
 
 
 @pytest.fixture
 def controller(redis_url: str, prefix: str) -> RedisControllerBus:
-    return RedisControllerBus(redis_url, prefix)
+    return RedisControllerBus(redis_url, prefix, KEY)
 
 
 class TestRedisBus(BusConformance):
@@ -51,25 +58,48 @@ class TestRedisBus(BusConformance):
             client.flushall()
 
 
+class Gadget:
+    """What unpickling would execute."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.canary}",)
+
+
 def test_nothing_in_redis_makes_an_agent_run_code(
-    redis_url: str, prefix: str, agent: RedisAgentBus, controller: RedisControllerBus, tmp_path: Path
+    redis_url: str,
+    prefix: str,
+    agent: RedisAgentBus,
+    controller: RedisControllerBus,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The agent takes our offer and drops everything else that a writer to Redis can put before it."""
+    """The agent takes our offer and refuses everything else that a writer to Redis can put before it."""
     canary = tmp_path / "pwned"
     queue = RqQueue(
         Keys(prefix).queue(SWEEP), connection=redis.Redis.from_url(redis_url), serializer=JSONSerializer
     )
-    good = offer_of().model_dump(mode="json")
-    queue.enqueue("os.system", f"touch {canary}", job_id="x-1")
-    queue.enqueue("os.system", good, job_id="x-2")
+    touch = f"touch {canary}"
+    offer = offer_of()
+    text = offer.model_dump_json()
+    queue.enqueue("os.system", touch, job_id="x-1")
+    queue.enqueue("os.system", text, sign(KEY, text), job_id="x-2")
     queue.enqueue("subprocess.call", args=(["touch", str(canary)],), job_id="x-3")
-    queue.enqueue(CALLABLE, f"touch {canary}", job_id="x-4")
-    queue.enqueue(CALLABLE, good, good, job_id="x-5")
-    queue.enqueue(CALLABLE, good, job_id="another-id")
-    queue.enqueue(CALLABLE, args=(good,), kwargs={"instance": "os"}, job_id="x-6")
-    unreadable = RqQueue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
-    unreadable.enqueue("os.system", f"touch {canary}", job_id="x-7")
-    controller.offer(offer_of("run00009"))
+    queue.enqueue(CALLABLE, touch, job_id="x-4")
+    queue.enqueue(CALLABLE, text, sign(KEY, text), text, job_id="x-5")
+    queue.enqueue(CALLABLE, text, sign(KEY, text), job_id="another-id")
+    queue.enqueue(CALLABLE, args=(text, sign(KEY, text)), kwargs={"instance": "os"}, job_id="x-6")
+    calls_back = Callback("test_redis_bus.pwn")
+    queue.enqueue("os.system", touch, job_id="x-7", on_failure=calls_back, on_success=calls_back)
+    pickles = RqQueue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
+    pickles.enqueue("os.system", touch, job_id="x-8")
+    pickles.enqueue(CALLABLE, Gadget(canary), job_id="x-9")
+    bad = list(forgeries(offer))
+    for shown, signature in bad:
+        queue.enqueue(CALLABLE, shown, *signature, job_id=str(Offer.model_validate_json(shown).ref))
+    controller.offer(offer_of("run00099"))
     taken: Queue[Offer] = Queue()
     leave, ready = threading.Event(), threading.Event()
     ready.set()
@@ -79,19 +109,65 @@ def test_nothing_in_redis_makes_an_agent_run_code(
         return True
 
     threading.Thread(target=agent.take_offers, args=(SWEEP, take, leave, ready), daemon=True).start()
-    assert taken.get(timeout=DEADLINE_S).run == "run00009"
+    assert taken.get(timeout=DEADLINE_S).run == "run00099"
     with pytest.raises(Empty):
         taken.get_nowait()
     assert not canary.exists()
     assert wait_until(lambda: queue.get_job_ids() == [] and not _jobs(queue.connection), DEADLINE_S)
+    lines = [record.message for record in caplog.records if record.message.startswith("refused job")]
+    assert len(lines) == 10 + len(bad)
     leave.set()
+
+
+def forgeries(offer: Offer) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Texts of offers, each with the signatures that it comes with: none of them is good."""
+
+    def text(run: str, **changes: Any) -> str:
+        return offer.model_copy(update={"run": run, **changes}).model_dump_json()
+
+    yield text("unsigned1"), ()
+    yield text("unsigned2"), ("",)
+    yield text("unsigned3"), (None,)
+    yield text("otherkey"), (sign(bytes(32), text("otherkey")),)
+    yield text("nottext"), (7,)
+    yield text("cut0"), (sign(KEY, text("cut0"))[:-1],)
+    yield text("altered", params={"lr": 9.0}), (sign(KEY, text("altered")),)
+    yield text("spaced") + " ", (sign(KEY, text("spaced")),)
+    yield text("elsewhere", sweep="sweep002"), (sign(KEY, text("elsewhere", sweep="sweep002")),)
+
+
+def pwn(*_: Any) -> None:
+    raise AssertionError("a callback was called")
+
+
+def test_rqs_maintenance_calls_nothing_on_the_word_of_redis(
+    redis_url: str, prefix: str, agent: RedisAgentBus, controller: RedisControllerBus, tmp_path: Path
+) -> None:
+    """rq itself would import and call the failure callback of a job that seems abandoned."""
+    canary = tmp_path / "spoil.py"
+    canary.write_text(f"open({str(tmp_path / 'pwned')!r}, 'w')")
+    client = redis.Redis.from_url(redis_url)
+    queue = RqQueue(Keys(prefix).queue(SWEEP), connection=client, serializer=JSONSerializer)
+    job = queue.enqueue("os.getpid", job_id="x-1", on_failure=Callback("spoil.anything"))
+    queue.remove(job)
+    client.hset(job.key, "status", "started")
+    client.zadd(queue.started_job_registry.key, {"x-1:1": 1})
+    controller.offer(offer_of())
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with BusConformance().taking(agent) as offers:
+            assert offers.get(timeout=DEADLINE_S) == offer_of()
+            assert wait_until(lambda: queue.get_job_ids() == [], DEADLINE_S)
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_offers_survive_a_restart_of_redis_and_agents_find_it_again(tmp_path: Path) -> None:
     server = EmbeddedRedis(tmp_path)
     server.start()
     url = server.url
-    agent, controller = RedisAgentBus(url, PREFIX, "a1"), RedisControllerBus(url, PREFIX)
+    agent, controller = RedisAgentBus(url, PREFIX, "a1", KEY), RedisControllerBus(url, PREFIX, KEY)
     with BusConformance().taking(agent) as offers:
         controller.offer(offer_of("before"))
         assert offers.get(timeout=DEADLINE_S).run == "before"
@@ -113,13 +189,13 @@ def test_an_embedded_redis_is_adopted_by_the_next_controller(tmp_path: Path) -> 
     assert first.url == second.url
     second.stop()
     with pytest.raises(Unavailable):
-        RedisControllerBus(first.url, PREFIX).intact()
+        RedisControllerBus(first.url, PREFIX, KEY).intact()
     first.stop()
 
 
 def test_a_bad_url_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="not a Redis URL"):
-        RedisControllerBus("http://localhost", PREFIX)
+        RedisControllerBus("http://localhost", PREFIX, KEY)
 
 
 def _jobs(client: redis.Redis) -> list[bytes]:

@@ -48,7 +48,7 @@ class Hand:
     """An agent with one slot, moved by hand. It beats by itself, however long a test waits, until it `dies`."""
 
     def __init__(self, redis_url: str, prefix: str, sweep: Sweep, agent_id: str, *, free: int = 1) -> None:
-        self.bus = RedisAgentBus(redis_url, prefix, agent_id)
+        self.bus = RedisAgentBus(redis_url, prefix, agent_id, bytes(32))
         self.id = agent_id
         self.sweep = sweep
         self.offers: Queue[Offer] = Queue()
@@ -166,7 +166,7 @@ class Yard:
     hands: list[Hand] = field(default_factory=list)
 
     def start(self) -> None:
-        bus = RedisControllerBus(self.redis_url, self.prefix)
+        bus = RedisControllerBus(self.redis_url, self.prefix, bytes(32))
         self.engine = Engine(self.store, bus, self.clock, lost_after_s=LOST_AFTER_S, proposal_deadline_s=30)
         self.engine.start()
 

@@ -89,6 +89,10 @@ class MemoryStore:
     def instance_id(self) -> str:
         return "memory00"
 
+    @property
+    def signing_key(self) -> bytes:
+        return bytes(32)
+
     def take_over(self) -> int:
         with self._tables.writing:
             self._tables.epoch += 1

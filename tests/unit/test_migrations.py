@@ -214,6 +214,13 @@ def test_alembic_is_not_loaded_for_a_store_that_is_current(sqlite_url: str) -> N
     assert subprocess.run([sys.executable, "-c", checked], check=False).returncode == 0
 
 
+def test_a_new_sqlite_store_is_its_owners_alone(sqlite_url: str) -> None:
+    with closing(open_store(sqlite_url)):
+        file = Path(sqlite_url.removeprefix("sqlite:///"))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in file.parent.iterdir()}
+    assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
+
+
 def test_many_open_a_new_store_at_once(store_url: str) -> None:
     barrier, names = threading.Barrier(4), list[str]()
 

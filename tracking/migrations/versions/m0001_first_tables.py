@@ -76,7 +76,8 @@ TABLES = """
 CREATE TABLE meta (
     id          {integer} PRIMARY KEY CHECK (id = 1),
     instance_id TEXT NOT NULL,
-    epoch       {integer} NOT NULL
+    epoch       {integer} NOT NULL,
+    signing_key TEXT NOT NULL
 ) {strict};
 
 CREATE TABLE projects (
@@ -283,7 +284,8 @@ def upgrade() -> None:
     for table, column in IMMUTABLE:
         _guard(dialect, table, column, f"OLD.{column} <> NEW.{column}", f"{table}.{column} never changes")
     _guard(dialect, "sweeps", "spec", OTHER_SPEC, "another spec needs a higher version")
-    op.execute(text("INSERT INTO meta (id, instance_id, epoch) VALUES (1, :name, 0)").bindparams(name=_new_id()))
+    first = text("INSERT INTO meta (id, instance_id, epoch, signing_key) VALUES (1, :name, 0, :key)")
+    op.execute(first.bindparams(name=_new_id(), key=secrets.token_hex(32)))
 
 
 def _guard(dialect: str, table: str, column: str, forbidden: str, message: str) -> None:
