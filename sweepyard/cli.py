@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from sweepyard.agent_cli import agent
+from sweepyard.backup_cli import backup, restore
 from sweepyard.doctor_cli import doctor
 from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, UserError
@@ -47,6 +48,8 @@ app.command("retry")(retry)
 app.command("best")(best)
 app.command("importance")(importance)
 app.command("doctor")(doctor)
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")]
