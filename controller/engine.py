@@ -24,8 +24,9 @@ from sweepyard.controller.port import Verb
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.reader import Batch, Reader
-from sweepyard.controller.reconciler import CURSOR, Effects, Reconciler
+from sweepyard.controller.reconciler import CURSOR, Reconciler
 from sweepyard.controller.spec import Spec
+from sweepyard.controller.telling import Effects
 from sweepyard.errors import Fenced, NotFound, Unavailable, UserError
 from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params

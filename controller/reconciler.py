@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Message, Presence, Report
 from sweepyard.bus.wire import Offer as WireOffer
 from sweepyard.clock import Clock
-from sweepyard.controller import ingest, moves, planner
-from sweepyard.controller.agents import Agents, Guidance
+from sweepyard.controller import ingest, moves, planner, telling
+from sweepyard.controller.agents import Agents
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question, aged, suggest
-from sweepyard.controller.retries import STOPPED
+from sweepyard.controller.telling import Effects
 from sweepyard.errors import Unavailable
 from sweepyard.failpoints import failpoint
 from sweepyard.search.registry import is_costly
@@ -32,20 +31,6 @@ MOST_PLANS = 4
 """A plan may make a further one possible (lost, offered again); more than this in one step would be a bug."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Effects:
-    """What to tell the world once the transaction is committed."""
-
-    acks: dict[str, dict[AttemptRef, int]] = field(default_factory=dict)
-    orders: dict[str, dict[AttemptRef, AttemptOrder]] = field(default_factory=dict)
-    offers: dict[AttemptRef, WireOffer] = field(default_factory=dict)
-    withdrawn: dict[str, list[AttemptRef]] = field(default_factory=dict)
-    questions: list[Question] = field(default_factory=list)
-
-    def order(self, agent_id: str, ref: AttemptRef, order: AttemptOrder) -> None:
-        self.orders.setdefault(agent_id, {})[ref] = order
 
 
 class Reconciler:
@@ -294,7 +279,7 @@ class Reconciler:
             case planner.Take():
                 self._take_ready(tx, ledger)
             case planner.Offer(run_id):
-                offer = _offer(ledger.runs[run_id])
+                offer = telling.offer_of(ledger.runs[run_id])
                 effects.offers[offer.ref] = offer
                 return False
             case planner.Withdraw(run_id):
@@ -324,20 +309,11 @@ class Reconciler:
         """Tell the world. `ask` puts a question to a costly searcher."""
         try:
             for ref, offer in effects.offers.items():
-                failpoint("offer.before")
-                self._bus.offer(self._with_step(offer))
-                failpoint("offer.after")
+                telling.offer(self._bus, self._with_step(offer))
                 self._queued_at[ref] = self._clock.monotonic()
-            for agent_id in effects.acks.keys() | effects.orders.keys():
-                failpoint("tell.before")
-                self._bus.tell(agent_id, acks=effects.acks.get(agent_id), orders=effects.orders.get(agent_id))
-                failpoint("tell.after")
-            for sweep_id, refs in effects.withdrawn.items():
-                failpoint("withdraw.before")
-                self._bus.withdraw(sweep_id, refs)
-                failpoint("withdraw.after")
+            telling.tell(self._bus, effects)
             for ledger in self._ledgers.values():
-                self._guide_agents(ledger)
+                telling.guide(self._agents, ledger, self._bus)
             self._forget_ended()
         except Unavailable as error:
             self.redis_failed(str(error))
@@ -353,20 +329,6 @@ class Reconciler:
             return offer
         last = self._store.history(run.key, after_line=run.lines - 2)
         return offer.model_copy(update={"step": last[-1].step + 1 if last else 0})
-
-    def _guide_agents(self, ledger: Ledger) -> None:
-        """Tell the agents of a sweep whether there is, or will be, work for them."""
-        sweep = ledger.sweep
-        words = f"sweep {sweep.id} is {sweep.state}: {sweep.reason}"
-        if sweep.state in SWEEP_ENDED:
-            self._agents.guide(sweep.id, Guidance(exit=words), self._bus)
-        elif sweep.state is SweepState.finishing:
-            # A run may still be lost and need another agent, unless the user has had enough.
-            spare = 0 if sweep.reason == STOPPED else len(ledger.open_attempts)
-            self._agents.guide_idle(sweep.id, Guidance(exit=words), self._bus, spare=spare)
-        else:
-            waiting = words if sweep.state is SweepState.paused else ""
-            self._agents.guide(sweep.id, Guidance(wait=waiting), self._bus)
 
     def _forget_ended(self) -> None:
         """Forget sweeps that nobody works on any more."""
@@ -387,16 +349,4 @@ def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:
         pending=ledger.pending(),
         n=n,
         waiting=waiting,
-    )
-
-
-def _offer(run: Run) -> WireOffer:
-    return WireOffer(
-        sweep=run.sweep_id,
-        run=run.id,
-        number=run.number,
-        attempt=run.attempt,
-        name=run.name,
-        params=run.params,
-        parent=run.detail.get("parent"),
     )

@@ -8,7 +8,8 @@ from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.wire import Ended, Message, Presence, Report, Started
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question
-from sweepyard.controller.reconciler import Effects, Reconciler
+from sweepyard.controller.reconciler import Reconciler
+from sweepyard.controller.telling import Effects
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.records import Attempt, AttemptState, Outcome, Run, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore

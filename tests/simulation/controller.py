@@ -11,7 +11,8 @@ from simulation.world import LOST_AFTER_S, World
 
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Question, suggest
-from sweepyard.controller.reconciler import Effects, Reconciler
+from sweepyard.controller.reconciler import Reconciler
+from sweepyard.controller.telling import Effects
 from sweepyard.errors import Conflict, Unavailable
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import Sweep

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from sweepyard.bus.wire import AttemptRef, Ended, Left, Message, Offer, Presence, Report, Started
 from sweepyard.controller import moves, verbs
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.reconciler import Effects, Reconciler
+from sweepyard.controller.reconciler import Reconciler
 from sweepyard.controller.spec import read_spec
+from sweepyard.controller.telling import Effects
 from sweepyard.tracking.records import Outcome, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore, open_store
 
