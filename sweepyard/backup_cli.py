@@ -38,6 +38,6 @@ def restore(
 
     instance_id = restore(store_url_of(load_settings(store_url=store_url, dir=dir)), file, force=force)
     typer.echo(
-        f"Restored. The installation is {instance_id} from now on: start agents anew, and make Redis' users anew if "
+        f"Restored. The installation is {instance_id} from now on: start agents anew, and Redis' users too if "
         "you have any (sweepyard doctor --acl). Runs that were under way are tried again."
     )
