@@ -222,6 +222,12 @@ class Pump:
                 del self._attempts[live.ref]
         if control.exit is not None and not self._limits.wait:
             self._go(control.exit)
+        if control.stop is not None:
+            self._go(control.stop)
+        if control.drain is not None:
+            self._go(control.drain)
+            for live in self._running():
+                live.ask(Wish.preempt, f"its agent was {control.drain}", now_s)
         self._hear(control.exit or control.wait or "")
 
     def _hear(self, why_waiting: str) -> None:

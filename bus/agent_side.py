@@ -11,7 +11,7 @@ import redis
 from sweepyard.bus import offers
 from sweepyard.bus.connection import connect, reachable
 from sweepyard.bus.keys import Keys
-from sweepyard.bus.wire import AttemptOrder, Control, Message, Offer, Presence
+from sweepyard.bus.wire import WORDS, AttemptOrder, Control, Message, Offer, Presence
 from sweepyard.errors import Unavailable
 
 OUTAGE_PAUSE_S = 1.0
@@ -96,5 +96,5 @@ def read_control(fields: Mapping[str, str], pulse: str | None) -> Control:
             acks[ref] = int(value)
         elif kind == "order":
             orders[ref] = AttemptOrder.model_validate_json(value)
-    said = {name: fields.get(name) or None for name in ("exit", "wait")}
+    said = {name: fields.get(name) or None for name in WORDS}
     return Control(acks=acks, orders=orders, pulse=pulse, **said)

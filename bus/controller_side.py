@@ -70,19 +70,17 @@ class RedisControllerBus:
         *,
         acks: Mapping[AttemptRef, int] | None = None,
         orders: Mapping[AttemptRef, AttemptOrder] | None = None,
-        exit_reason: str | None = None,
-        wait_reason: str | None = None,
+        words: Mapping[str, str] | None = None,
     ) -> None:
         fields: dict[Any, Any] = {f"ack:{ref}": seq for ref, seq in (acks or {}).items()}
         fields |= {f"order:{ref}": order.model_dump_json() for ref, order in (orders or {}).items()}
-        reasons = {"exit": exit_reason, "wait": wait_reason}
-        fields |= {name: reason for name, reason in reasons.items() if reason is not None}
+        fields |= words or {}
         key = self._keys.agent(agent_id)
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
             if fields:
                 pipeline.hset(key, mapping=fields)
                 pipeline.expire(key, AGENT_HASH_TTL_S)
-            if orders or exit_reason is not None or wait_reason is not None:
+            if orders or words:
                 pipeline.publish(self._keys.hint(agent_id), "look")
             pipeline.execute()
 

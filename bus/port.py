@@ -72,12 +72,11 @@ class ControllerBus(Protocol):
         *,
         acks: Mapping[AttemptRef, int] | None = None,
         orders: Mapping[AttemptRef, AttemptOrder] | None = None,
-        exit_reason: str | None = None,
-        wait_reason: str | None = None,
+        words: Mapping[str, str] | None = None,
     ) -> None:
-        """Set what an agent reads at its next `exchange`, and hint it where orders or reasons are among it.
+        """Set what an agent reads at its next `exchange`, and hint it where orders or words are among it.
 
-        An empty reason takes back an earlier one.
+        `words`: a reason for each of `wire.WORDS` that is wanted; an empty one takes back an earlier one.
 
         An agent forgets what it has read about attempts that it does not execute: tell an order again with each
         report of an attempt that it concerns.

@@ -154,6 +154,10 @@ class AttemptOrder(_Wire):
     reason: str
 
 
+WORDS = ("exit", "wait", "stop", "drain")
+"""What the controller may want of an agent, each with a reason: fields of `Control`."""
+
+
 class Control(_Wire):
     """Everything that the controller has to say to one agent, as state (never as a one-time message)."""
 
@@ -163,5 +167,9 @@ class Control(_Wire):
     """A reason to leave: no more work will come."""
     wait: str | None = None
     """A reason to stay without work."""
+    stop: str | None = None
+    """A reason to leave when the present run has ended, whatever becomes of the sweep."""
+    drain: str | None = None
+    """A reason to hand the present run back, and leave."""
     pulse: str | None = None
     """Changes while the controller lives; None: it was never there, or Redis has forgotten it."""

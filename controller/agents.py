@@ -6,23 +6,29 @@ away nobody is declared lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.bus.wire import Presence, Report, Started
 from sweepyard.failpoints import failpoint
-from sweepyard.tracking.records import Agent
+from sweepyard.tracking.records import Agent, AgentOrder
 
 SEEN_AGAIN_S = 10.0
 """The store learns at most this often that an agent is still there."""
 
 
+ORDERED: dict[AgentOrder, str] = {"drain": "drained", "stop": "stopped", "quarantine": "in quarantine"}
+
+
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Why an agent should leave, or wait; empty: it should not."""
+    """Why an agent should leave, or wait; empty: it should not. The fields are `wire.WORDS`."""
 
     exit: str = ""
     wait: str = ""
+    stop: str = ""
+    drain: str = ""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,7 @@ class Agents:
     def __init__(self, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
         self._known: dict[str, Heard] = {}
+        self._orders: dict[str, tuple[AgentOrder, str]] = {}
 
     def expect(self, agent_id: str, sweep_id: str, now: float) -> None:
         """The store says that this agent executes something: wait for a sign of it."""
@@ -77,6 +84,25 @@ class Agents:
         if agent_id in self._known:
             self._known[agent_id].left = reason or "it left"
 
+    def order(self, agent_id: str, order: AgentOrder | None, reason: str) -> None:
+        """Want something of an agent until further notice; None: nothing any more."""
+        self._orders.pop(agent_id, None)
+        if order is not None:
+            self._orders[agent_id] = order, reason
+
+    def restore(self, agents: Iterable[Agent]) -> None:
+        """What the store says is wanted of agents."""
+        for agent in agents:
+            self.order(agent.id, agent.order, agent.order_reason)
+
+    def quarantined(self, sweep_id: str) -> list[str]:
+        """Those of a sweep that are to take nothing."""
+        return [a for a in self._there(sweep_id) if a in self._orders and self._orders[a][0] == "quarantine"]
+
+    def is_there(self, agent_id: str, sweep_id: str, now: float) -> bool:
+        """Whether an agent lives and works on the sweep."""
+        return agent_id in self._there(sweep_id) and not self._why_lost(self._known[agent_id], now)
+
     def forgive(self, now: float) -> None:
         """Nobody could have been heard: start waiting anew."""
         for heard in self._known.values():
@@ -86,8 +112,8 @@ class Agents:
         """Slots that live agents of the sweep could fill."""
         return sum(
             heard.free
-            for heard in self._known.values()
-            if heard.sweep_id == sweep_id and not self._why_lost(heard, now)
+            for agent_id, heard in self._known.items()
+            if heard.sweep_id == sweep_id and agent_id not in self._orders and not self._why_lost(heard, now)
         )
 
     def present(self, sweep_id: str | None, now: float) -> bool:
@@ -109,8 +135,9 @@ class Agents:
         """Have the idle agents of a sweep know `word`, all but `spare` of them, and the others nothing."""
         others = [agent_id for agent_id in self._there(sweep_id) if self._known[agent_id].told != word]
         idle = sorted(agent_id for agent_id in others if self._known[agent_id].free)
+        useful = [agent_id for agent_id in idle if agent_id not in self._orders][:spare]
         for agent_id in others:
-            self._tell(agent_id, word if agent_id in idle[spare:] else Guidance(), bus)
+            self._tell(agent_id, word if agent_id in idle and agent_id not in useful else Guidance(), bus)
 
     def _there(self, sweep_id: str) -> list[str]:
         """Agents of a sweep that have spoken and not left."""
@@ -122,9 +149,13 @@ class Agents:
 
     def _tell(self, agent_id: str, word: Guidance, bus: ControllerBus) -> None:
         heard = self._known[agent_id]
+        order, reason = self._orders.get(agent_id, (None, ""))
+        if order is not None:
+            name = "wait" if order == "quarantine" else order
+            word = replace(word, **{name: f"{ORDERED[order]}: {reason}"})
         if heard.told != word:
             failpoint("guide.before")
-            bus.tell(agent_id, exit_reason=word.exit, wait_reason=word.wait)
+            bus.tell(agent_id, words=asdict(word))
             failpoint("guide.after")
             heard.told = word
 
@@ -138,6 +169,9 @@ class Agents:
         changed = []
         for agent_id, heard in self._known.items():
             record = _record(agent_id, heard, bool(self._why_lost(heard, now)), wall - (now - heard.heard_at))
+            if record is not None:
+                order, reason = self._orders.get(agent_id, (None, ""))
+                record = replace(record, order=order, order_reason=reason)
             if record is not None and _is_news(record, heard.saved):
                 heard.saved = record
                 changed.append(record)
@@ -151,7 +185,8 @@ class Agents:
         return gone
 
     def save_again(self) -> None:
-        """What was saved last may have been rolled back."""
+        """What was saved last may have been rolled back, and so may what was wanted."""
+        self._orders.clear()
         for heard in self._known.values():
             heard.saved = None
 
@@ -179,4 +214,10 @@ def _record(agent_id: str, heard: Heard, lost: bool, seen_at: float) -> Agent | 
 
 
 def _is_news(record: Agent, saved: Agent | None) -> bool:
-    return saved is None or record.state != saved.state or record.last_seen_at - saved.last_seen_at > SEEN_AGAIN_S
+    if saved is None or (record.state, record.order, record.order_reason) != (
+        saved.state,
+        saved.order,
+        saved.order_reason,
+    ):
+        return True
+    return record.last_seen_at - saved.last_seen_at > SEEN_AGAIN_S

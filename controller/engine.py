@@ -20,7 +20,7 @@ from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
 from sweepyard.controller import moves, verbs
 from sweepyard.controller.ledger import Ledger
-from sweepyard.controller.port import Verb
+from sweepyard.controller.port import AgentVerb, Verb
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.reader import Batch, Reader
@@ -32,7 +32,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import PriorRun, Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import Agent, PriorRun, Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -155,6 +155,11 @@ class Engine:
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         """As `verbs.enqueue`; the run is offered before all that is still to be proposed."""
         return self._on(sweep_id, lambda ledger, tx, now: verbs.enqueue(ledger, tx, params, now, outside=outside))
+
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> Agent:
+        """As `Reconciler.order_agent`: what is known of the agent then."""
+        self._on(sweep_id, lambda ledger, tx, _now: self._reconciler.order_agent(tx, ledger, agent_id, verb))
+        return next(agent for agent in self._store.agents(sweep_id) if agent.id == agent_id)
 
     def _on(self, sweep_id: str, work: Callable[[Ledger, Transaction, float], Made]) -> Made:
         return self._do(lambda tx, now: work(self._known(sweep_id), tx, now))

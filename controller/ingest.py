@@ -19,10 +19,14 @@ from sweepyard.tracking.records import AttemptState, Decision, Point, Row, Run, 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the agent gets to read: the last report that is safe with us, and what we want of the attempt."""
+    """What the agent gets to read: the last report that is safe with us, and what we want of the attempt.
+
+    `is_news`: the report was taken in now, and not before.
+    """
 
     ack: int | None = None
     order: AttemptOrder | None = None
+    is_news: bool = False
 
 
 def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Reply:
@@ -52,7 +56,7 @@ def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Repl
             )
             run = moves.end(ledger, tx, run, ending, now)
             _say_what_is_missing(ledger, tx, run, now)
-    return Reply(report.seq, standing_order(run))
+    return Reply(report.seq, standing_order(run), is_news=True)
 
 
 def standing_order(run: Run) -> AttemptOrder | None:

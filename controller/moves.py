@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
-from sweepyard.controller.retries import refusal
+from sweepyard.controller.retries import STOPPED, refusal
 from sweepyard.controller.runnames import DEFAULT, run_name
 from sweepyard.schedulers.port import Turn
 from sweepyard.search.port import Suggestion
@@ -198,6 +198,16 @@ def retry(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:
     """A person wants an ended run to be tried again, as often as a new one is."""
     reason = f"the user asked for it; it was {run.state}{run.state_reason and f' ({run.state_reason})'}"
     return _again(ledger, tx, replace(run, failed_on=[]), reason, now)
+
+
+def give_back(ledger: Ledger, tx: Transaction, run: Run, agent_id: str, now: float) -> Run:
+    """A failure was its agent's: it counts not against the run, which is tried elsewhere if its sweep goes on."""
+    run = ledger.save_run(tx, run, failed_on=[each for each in run.failed_on if each != agent_id])
+    sweep = ledger.sweep
+    is_over = sweep.state in SWEEP_ENDED or (sweep.state is SweepState.finishing and sweep.reason == STOPPED)
+    if run.state is not RunState.failed or is_over:
+        return run
+    return _again(ledger, tx, run, f"agent {agent_id} is in quarantine ({run.state_reason})", now)
 
 
 def order(ledger: Ledger, tx: Transaction, run: Run, wish: Order, reason: str, now: float) -> Run:

@@ -8,9 +8,11 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params
-from sweepyard.tracking.records import PriorRun, Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import Agent, PriorRun, Run, RunState, SpecVersion, Sweep
 
 Verb: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
+AgentVerb: TypeAlias = Literal["drain", "stop", "quarantine", "release"]
+"""`records.AgentOrder`, or none any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,10 @@ class EnginePort(Protocol):
 
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         """A run of a sweep with the point that `params` names; of its space, unless `outside`."""
+        ...
+
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> Agent:
+        """Want something of an agent of a sweep."""
         ...
 
     def health(self) -> Mapping[str, Any]:

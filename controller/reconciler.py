@@ -16,10 +16,12 @@ from sweepyard.bus.wire import Offer as WireOffer
 from sweepyard.clock import Clock
 from sweepyard.controller import ingest, moves, planner, telling
 from sweepyard.controller.agents import Agents
+from sweepyard.controller.flapping import Flapping
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.port import AgentVerb
 from sweepyard.controller.proposals import Answer, Question, aged, suggest
 from sweepyard.controller.telling import Effects
-from sweepyard.errors import Unavailable
+from sweepyard.errors import NotFound, Unavailable
 from sweepyard.failpoints import failpoint
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.lifecycle import SweepEvent
@@ -42,6 +44,7 @@ class Reconciler:
         self._clock = clock
         self._lost_after_s = lost_after_s
         self._agents = Agents(lost_after_s)
+        self._flapping = Flapping()
         self._ledgers: dict[str, Ledger] = {}
         self._queued_at: dict[AttemptRef, float] = {}
         self.position = "0"
@@ -64,6 +67,7 @@ class Reconciler:
                 return None
             ledger = Ledger.read(self._store, sweep)
             self.add(ledger)
+            self._agents.restore(self._store.agents(sweep_id))
             for _, attempt in ledger.open_attempts:
                 if attempt.agent_id:
                     self._agents.expect(attempt.agent_id, sweep_id, self._clock.monotonic())
@@ -174,7 +178,10 @@ class Reconciler:
             effects.order(report.agent, report.ref, unknown)
             return
         self._agents.reported(report, self._clock.monotonic())
-        reply = ingest.take_in(ledger, tx, report, self._clock.wall())
+        attempt, now = ledger.attempts.get(report.run), self._clock.wall()
+        reply = ingest.take_in(ledger, tx, report, now)
+        if reply.is_news and attempt is not None:
+            self._flapping.take(report, attempt.started_at, now)
         if reply.ack is not None:
             effects.acks.setdefault(report.agent, {})[report.ref] = reply.ack
         if reply.order is not None:
@@ -186,6 +193,7 @@ class Reconciler:
         """Write what follows from the state, for every sweep, until nothing more follows."""
         now = self._clock.monotonic()  # one for all: the store must not learn of a loss that no plan has seen
         for ledger in list(self._ledgers.values()):
+            self._quarantine(tx, ledger)
             for _ in range(MOST_PLANS):
                 changed = False
                 for intent in planner.plan(self._view(ledger, now)):
@@ -196,6 +204,34 @@ class Reconciler:
             self._withdraw_superseded(ledger, effects)
         for agent in self._agents.to_save(now, self._clock.wall()):
             tx.save_agent(agent)
+
+    def _quarantine(self, tx: Transaction, ledger: Ledger) -> None:
+        """Part with agents on which nothing works; what failed there is tried elsewhere."""
+        now, known = self._clock.wall(), self._agents.quarantined(ledger.sweep.id)
+        for agent_id, reason in self._flapping.found(ledger.sweep.id).items():
+            if agent_id not in known:
+                self._agents.order(agent_id, "quarantine", reason)
+                known.append(agent_id)
+                ledger.tell(tx, "agent.quarantined", f"agent {agent_id}: {reason}", now, agent_id=agent_id)
+        for agent_id, run_id in self._flapping.take_failures(known):
+            moves.give_back(ledger, tx, ledger.runs[run_id], agent_id, now)
+
+    def order_agent(self, tx: Transaction, ledger: Ledger, agent_id: str, verb: AgentVerb) -> None:
+        """What a person wants of an agent.
+
+        Raises:
+            NotFound: no such agent is there.
+        """
+        if not self._agents.is_there(agent_id, ledger.sweep.id, self._clock.monotonic()):
+            raise NotFound(
+                f"Sweep {ledger.sweep.id} has no agent '{agent_id[:60]}' now. "
+                f"`sweepyard agents {ledger.sweep.id}` lists them."
+            )
+        if verb == "release":
+            self._flapping.forget([agent_id])
+        self._agents.order(agent_id, None if verb == "release" else verb, "asked for by the user")
+        text = f"agent {agent_id}: {verb} asked for by the user"
+        ledger.tell(tx, f"agent.{verb}", text, self._clock.wall(), agent_id=agent_id)
 
     def _view(self, ledger: Ledger, now: float) -> planner.View:
         sweep = ledger.sweep

@@ -15,7 +15,7 @@ from sweepyard.bus.wire import WIRE_VERSION
 from sweepyard.clock import Clock
 from sweepyard.controller import findings, priors, views
 from sweepyard.controller.explanation import explain
-from sweepyard.controller.port import ConnectionInfo, EnginePort, Verb
+from sweepyard.controller.port import AgentVerb, ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
 from sweepyard.controller.spec import read_spec
 from sweepyard.controller.stream import event_stream
@@ -24,6 +24,7 @@ from sweepyard.errors import NotFound
 from sweepyard.tracking.port import RunSort, Store
 from sweepyard.tracking.records import Run, RunState, Sweep
 from sweepyard.views import (
+    AgentView,
     Connection,
     EventView,
     Explanation,
@@ -295,6 +296,20 @@ def retry_runs(sweep: ThatSweep, body: RetryRequest, parts: WithParts) -> list[R
     """Try ended runs again, with the same parameters, each as its next attempt. A sweep that has ended takes
     these up and nothing else."""
     return [views.of(RunView, run) for run in parts.engine.retry(sweep.id, body.runs, body.states)]
+
+
+@router.get("/sweeps/{sweep_id}/agents", responses=responses(404))
+def list_agents(sweep: ThatSweep, parts: WithParts) -> list[AgentView]:
+    """A sweep's agents, those that are gone too, in the order of their arrival."""
+    return views.agents(parts.store, sweep)
+
+
+@router.post("/sweeps/{sweep_id}/agents/{agent_id}/{verb}", responses=responses(404))
+def order_agent(sweep: ThatSweep, agent_id: str, verb: AgentVerb, parts: WithParts) -> AgentView:
+    """Drain (hand its run back and leave), stop (leave when its run has ended) or quarantine an agent (take
+    nothing and stay), or release it (take runs again)."""
+    changed = parts.engine.order_agent(sweep.id, agent_id, verb)
+    return next(view for view in views.agents(parts.store, sweep) if view.id == changed.id)
 
 
 @router.post("/sweeps/{sweep_id}/runs/{ref}/stop", responses=responses(404, 409))

@@ -268,6 +268,11 @@ def _warnings(store: Store, sweep: Sweep, counts: dict[RunState, int]) -> list[s
     return troubles(sweep.spec, store.runs(sweep.id, states=[RunState.finished], sort="ended_at", limit=1)[0])
 
 
+def agents(store: Store, sweep: Sweep) -> list[AgentView]:
+    """A sweep's agents with what they execute now."""
+    return _agents(store, sweep, store.runs(sweep.id, states=[RunState.running]))
+
+
 def _agents(store: Store, sweep: Sweep, running: list[Run]) -> list[AgentView]:
     number = {run.key: run.number for run in running}
     busy = defaultdict[str, list[int]](list)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from sweepyard.agent_cli import agent
+from sweepyard.agents_cli import agents
 from sweepyard.backup_cli import backup, restore
 from sweepyard.doctor_cli import doctor
 from sweepyard.enqueue_cli import enqueue
@@ -39,6 +40,7 @@ app = typer.Typer(
     epilog="Start here: sweepyard run sweep.yaml",
 )
 app.command("agent")(agent)
+app.command("agents")(agents)
 app.command("lint")(lint)
 app.command("enqueue")(enqueue)
 app.command("explain")(explain)

@@ -23,6 +23,7 @@ from sweepyard.errors import (
 )
 from sweepyard.tracking.records import RunState
 from sweepyard.views import (
+    AgentView,
     Connection,
     EventView,
     Explanation,
@@ -57,6 +58,7 @@ SILENCE_TIMEOUT_S = 60.0
 
 Answer = TypeVar("Answer")
 Verb = Literal["pause", "resume", "stop", "cancel"]
+AgentVerb = Literal["drain", "stop", "quarantine", "release"]
 
 _ERRORS: Mapping[str, type[SweepyardError]] = {
     "not-found": NotFound,
@@ -113,6 +115,14 @@ class Client:
     def control(self, sweep_id: str, verb: Verb) -> SweepView:
         """Returns when the change is committed."""
         return self._ask(SweepView, "POST", f"/sweeps/{_safe(sweep_id)}/{verb}")
+
+    def agents(self, sweep_id: str) -> list[AgentView]:
+        """A sweep's agents, those that are gone too."""
+        return self._ask(list[AgentView], "GET", f"/sweeps/{_safe(sweep_id)}/agents")
+
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> AgentView:
+        """Returns when the change is committed."""
+        return self._ask(AgentView, "POST", f"/sweeps/{_safe(sweep_id)}/agents/{_safe(agent_id)}/{verb}")
 
     def edit(
         self,

@@ -204,6 +204,23 @@ def agents_table(sweep: SweepDetail) -> RenderableType:
     return table
 
 
+def agents_list(agents: Sequence[AgentView]) -> RenderableType:
+    """All agents that a sweep has had, with what is wanted of them and why."""
+    table = _table("agent", "host", "pid", "state", "run", "last seen", "version", "why")
+    for agent in agents:
+        runs = " ".join(map(str, agent.runs)) or "-"
+        seen, why = clock(agent.last_seen_at), cut(agent.order_reason)
+        _add(table, agent.id, agent.host, str(agent.pid), agent_state(agent), runs, seen, agent.version, why)
+    return table
+
+
+def agent_state(agent: AgentView) -> str:
+    """Whether an agent is there, or what it is told to do while it is."""
+    if agent.state != "active" or agent.order is None:
+        return agent.state
+    return {"drain": "draining", "stop": "stopping", "quarantine": "quarantined"}[agent.order]
+
+
 def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
     """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
     metrics, fixed, named = [metric.name for metric in sweep.metrics], constants(sweep), "run_name" in sweep.config
@@ -420,7 +437,7 @@ def _agent_rows(
         return
     present = [runs[n] for n in agent.runs if n in runs]
     if not present:
-        yield [who, Text("waiting", style="dim")]
+        yield [who, Text(agent_state(agent) if agent.order else "waiting", style="dim")]
     for run in present:
         value = number(run.summary.get(metric)) if metric else "-"
         ordered = Text(f"{run.number} ({run.order})", style="yellow") if run.order else str(run.number)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sweepyard.tracking.records import (
     Action,
+    AgentOrder,
     AttemptState,
     Goal,
     Middle,
@@ -217,6 +218,10 @@ class AgentView(View):
     state: Literal["active", "lost", "left"]
     first_seen_at: float
     last_seen_at: float
+    order: AgentOrder | None = Field(
+        description="What is wanted of it: to leave in one way or another, or to wait."
+    )
+    order_reason: str
     runs: list[int] = Field([], description="Numbers of the runs that it executes now.")
 
 

@@ -224,6 +224,8 @@ agents = table(
     column("first_seen_at", Number),
     column("last_seen_at", Number),
     column("state", Text),
+    column("order", Text),
+    column("order_reason", Text),
 )
 
 cursors = table("cursors", column("source", Text), column("position", Text))

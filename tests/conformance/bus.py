@@ -133,9 +133,12 @@ class BusConformance:
         assert agent.exchange([], presence_of(3)).acks == {}
 
     def test_exit_is_told_and_stays(self, agent: AgentBus, controller: ControllerBus) -> None:
-        controller.tell("a1", exit_reason="the sweep is finished")
+        controller.tell("a1", words={"exit": "the sweep is finished", "wait": ""})
         assert agent.exchange([], presence_of(1)).exit == "the sweep is finished"
         assert agent.exchange([], presence_of(2)).exit == "the sweep is finished"
+        controller.tell("a1", words={"exit": "", "drain": "a person asks"})
+        control = agent.exchange([], presence_of(3))
+        assert (control.exit, control.wait, control.stop, control.drain) == (None, None, None, "a person asks")
 
     def test_orders_hint_and_acks_do_not(self, agent: AgentBus, controller: ControllerBus) -> None:
         agent.wait_for_hint(0.05)

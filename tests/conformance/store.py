@@ -467,7 +467,7 @@ class StoreConformance:
         with begin() as t:
             t.save_agent(agent)
         assert store.agents() == [agent]
-        lost = replace(agent, state="lost", last_seen_at=9.5)
+        lost = replace(agent, state="lost", last_seen_at=9.5, order="quarantine", order_reason=TEXT)
         with begin() as t:
             t.save_agent(lost)
         assert store.agents() == [lost]

@@ -17,8 +17,9 @@ from sweepyard.controller import verbs
 from sweepyard.controller.http import ConnectionInfo, make_app
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.moves import first_version, new_id
-from sweepyard.controller.port import Verb
+from sweepyard.controller.port import AgentVerb, Verb
 from sweepyard.controller.spec import Spec, read_spec
+from sweepyard.errors import NotFound
 from sweepyard.plain import Params
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import (
@@ -108,6 +109,15 @@ class StoreEngine:
     def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
         with self._on(sweep_id) as (ledger, tx):
             return verbs.enqueue(ledger, tx, params, NOW, outside=outside)
+
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> Agent:
+        found = next((agent for agent in self.store.agents(sweep_id) if agent.id == agent_id), None)
+        if found is None:
+            raise NotFound(f"There is no agent '{agent_id}'.")
+        changed = replace(found, order=None if verb == "release" else verb, order_reason="asked for by the user")
+        with self.store.transaction(self.epoch) as tx:
+            tx.save_agent(changed)
+        return changed
 
     @contextmanager
     def _on(self, sweep_id: str) -> Iterator[tuple[Ledger, Transaction]]:

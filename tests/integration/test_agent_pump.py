@@ -408,13 +408,36 @@ def test_a_silent_controller_is_no_contact_although_redis_answers(yard: Yard) ->
     yard.until(runs_up(yard, other))
 
 
+def test_drained_it_hands_its_run_back_and_leaves(yard: Yard) -> None:
+    yard.start(SLEEP, wait=True)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.controller.tell("a1", words={"drain": "drained: asked for by the user"})
+    assert yard.join() == 0
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.reason) == ("preempted", "its agent was drained: asked for by the user")
+    assert yard.left() == "drained: asked for by the user"
+
+
+def test_stopped_it_leaves_when_its_run_has_ended(yard: Yard) -> None:
+    yard.start(SLEEP, wait=True)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    yard.controller.tell("a1", words={"stop": "stopped: asked for by the user"})
+    yard.until(lambda: "this agent ends: stopped: asked for by the user" in yard.said)
+    assert yard.ended(ref) is None
+    yard.order(ref, "stop")
+    assert yard.join() == 0
+
+
 def test_who_is_told_to_wait_leaves_offers_to_others(yard: Yard) -> None:
     yard.start(SLEEP)
     yard.until(lambda: yard.seen)
-    yard.controller.tell("a1", wait_reason="it is told to wait")
+    yard.controller.tell("a1", words={"wait": "it is told to wait"})
     yard.until(lambda: "waiting: it is told to wait" in yard.said)
     ref = yard.offer()
-    yard.controller.tell("a1", wait_reason="")
+    yard.controller.tell("a1", words={"wait": ""})
     yard.until(runs_up(yard, ref))
 
 
@@ -477,7 +500,7 @@ def test_told_to_leave_it_finishes_its_run_first(yard: Yard) -> None:
     )
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
-    yard.controller.tell("a1", exit_reason="sweep sweep001 is finished: run_cap reached")
+    yard.controller.tell("a1", words={"exit": "sweep sweep001 is finished: run_cap reached"})
     yard.until(lambda: any("this agent ends: sweep sweep001 is finished" in line for line in yard.said))
     assert yard.code is None
     yard.order(ref, "stop")

@@ -366,3 +366,34 @@ def test_a_forwarded_signal_is_the_runs_own(service: Service) -> None:
     rows = service.client.history(sweep_id, 1).rows
     assert {"heard": int(signal.SIGUSR1)} in [row.data for row in rows]
     service.client.control(sweep_id, "cancel")
+
+
+def test_agents_are_listed_and_drained_by_name(service: Service) -> None:
+    sweep_id = service.sweep()
+    agent = service.agent(sweep_id, "--function", "train:sleeps")
+    service.up(sweep_id)
+
+    def agents(*words: str) -> tuple[int, str, str]:
+        return end(service.popen(sys.executable, "-m", "sweepyard", "agents", sweep_id, *words))
+
+    (known,) = service.client.agents(sweep_id)
+    assert (known.state, known.runs, known.order) == ("active", [1], None)
+    code, out, _ = agents()
+    assert code == 0
+    assert known.id in out
+    assert "active" in out
+    assert agents("--quarantine", known.id) == (0, f"Agent {known.id} is quarantined\n", "")
+    assert agents("--release", known.id) == (0, f"Agent {known.id} is active\n", "")
+    assert agents("--drain", f"{known.host}/{known.pid}") == (0, f"Agent {known.id} is draining\n", "")
+    code, out, _ = end(agent)
+    assert code == 0
+    assert "this agent ends: drained: asked for by the user" in out
+    assert "its agent was drained" in service.client.run(sweep_id, 1).attempts[0].reason
+    assert wait_until(lambda: service.client.agents(sweep_id)[0].state == "left", DEADLINE_S)
+    code, _, err = agents("--stop", known.id)
+    assert (code, "has no agent" in err) == (2, True)
+    code, _, err = agents("--stop", "nobody")
+    assert (code, "There is no agent 'nobody'" in err) == (2, True)
+    code, _, err = agents("--stop", known.id, "--drain", known.id)
+    assert (code, "One thing at a time" in err) == (2, True)
+    service.client.control(sweep_id, "cancel")

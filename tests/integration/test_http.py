@@ -192,6 +192,15 @@ class TestSweeps:
         problem(http.post(f"{API}/sweeps/nope/pause"), 404, "not-found")
         problem(http.post(f"{API}/sweeps/{SWEEP}/explode"), 422, "request")
 
+    def test_agents(self, http: Client) -> None:
+        place = f"{API}/sweeps/{SWEEP}/agents"
+        assert [agent["id"] for agent in http.get(place).json()] == ["agent-a", "agent-b"]
+        shown = http.post(f"{place}/agent-a/quarantine").json()
+        assert (shown["order"], shown["order_reason"]) == ("quarantine", "asked for by the user")
+        assert http.post(f"{place}/agent-a/release").json()["order"] is None
+        problem(http.post(f"{place}/nobody/drain"), 404, "not-found")
+        problem(http.post(f"{place}/agent-a/explode"), 422, "request")
+
     def test_events(self, reader: Client) -> None:
         events = get(reader, f"/sweeps/{SWEEP}/events")
         assert [event["run_number"] for event in events] == [1, 2, 3, 4, 5, 6, 7]

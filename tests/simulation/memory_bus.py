@@ -21,8 +21,7 @@ class Box:
 
     acks: dict[str, int] = field(default_factory=dict)
     orders: dict[str, AttemptOrder] = field(default_factory=dict)
-    exit: str | None = None
-    wait: str | None = None
+    words: dict[str, str] = field(default_factory=dict)
 
 
 class Broker:
@@ -116,16 +115,14 @@ class MemoryControllerBus:
         *,
         acks: Mapping[AttemptRef, int] | None = None,
         orders: Mapping[AttemptRef, AttemptOrder] | None = None,
-        exit_reason: str | None = None,
-        wait_reason: str | None = None,
+        words: Mapping[str, str] | None = None,
     ) -> None:
         with self._broker.changed:
             box = self._broker.boxes[agent_id]
             box.acks |= {str(ref): seq for ref, seq in (acks or {}).items()}
             box.orders |= {str(ref): order for ref, order in (orders or {}).items()}
-            box.exit = box.exit if exit_reason is None else exit_reason or None
-            box.wait = box.wait if wait_reason is None else wait_reason or None
-            if orders or exit_reason is not None or wait_reason is not None:
+            box.words |= words or {}
+            if orders or words:
                 self._broker.hinted.add(agent_id)
                 self._broker.changed.notify_all()
 
@@ -169,7 +166,10 @@ class MemoryAgentBus:
             box = self._broker.boxes[self._agent_id]
             pulse = str(self._broker.marked) if self._broker.marked else None
             control = Control(
-                acks=dict(box.acks), orders=dict(box.orders), exit=box.exit, wait=box.wait, pulse=pulse
+                acks=dict(box.acks),
+                orders=dict(box.orders),
+                pulse=pulse,
+                **{name: word or None for name, word in box.words.items()},
             )
             for ref in self._read.difference(presence.running):
                 box.acks.pop(ref, None)
@@ -195,7 +195,7 @@ class MemoryAgentBus:
 def _copy(held: Any) -> Any:
     """A copy of the containers; messages never change and are shared."""
     if isinstance(held, Box):
-        return Box(dict(held.acks), dict(held.orders), held.exit, held.wait)
+        return Box(dict(held.acks), dict(held.orders), dict(held.words))
     if not isinstance(held, dict):
         return copy(held)
     copied = copy(held)

@@ -104,6 +104,7 @@ def test_the_database_allows_the_moves_of_lifecycle_and_no_other(
         ("UPDATE runs SET \"order\" = '{}'", ["stop", "kill"]),
         ("UPDATE attempts SET outcome = '{}'", list(Outcome)),
         ("UPDATE agents SET state = '{}'", ["active", "lost", "left"]),
+        ("UPDATE agents SET \"order\" = '{}'", ["drain", "stop", "quarantine"]),
         ("UPDATE decisions SET action = '{}'", ["continue", "stop"]),
     ],
 )

@@ -56,6 +56,8 @@ def agent_view(pid: int, **changes: Any) -> AgentView:
         "state": "active",
         "first_seen_at": 0.0,
         "last_seen_at": 0.0,
+        "order": None,
+        "order_reason": "",
         "runs": [],
     }
     return AgentView(**fields | changes)

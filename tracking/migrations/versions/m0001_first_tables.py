@@ -238,7 +238,9 @@ CREATE TABLE agents (
     version       TEXT NOT NULL,
     first_seen_at {real} NOT NULL,
     last_seen_at  {real} NOT NULL,
-    state         TEXT NOT NULL CHECK (state IN ('active', 'lost', 'left'))
+    state         TEXT NOT NULL CHECK (state IN ('active', 'lost', 'left')),
+    "order"       TEXT CHECK ("order" IN ('drain', 'stop', 'quarantine')),
+    order_reason  TEXT NOT NULL
 ) {strict};
 
 CREATE TABLE cursors (
