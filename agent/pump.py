@@ -23,7 +23,7 @@ from sweepyard.agent.supervisor import GRACE_S, Ladder, Wish
 from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control, Offer, Report, Started
 from sweepyard.clock import SYSTEM_CLOCK, Clock
-from sweepyard.errors import Unavailable, UserError
+from sweepyard.errors import SweepyardError, Unavailable, UserError
 from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Outcome
 
@@ -365,7 +365,8 @@ class Pump:
         try:
             self._bus.take_offers(self._agent.sweep, take, self._leave, self._ready)
         except Exception as error:
-            self.inbox.put(BusBroken(f"{type(error).__name__}: {error}"))
+            words = str(error) if isinstance(error, SweepyardError) else f"{type(error).__name__}: {error}"
+            self.inbox.put(BusBroken(words))
 
     def _take_hints(self) -> None:
         while not self._leave.is_set():

@@ -40,12 +40,14 @@ class RedisAgentBus:
             self._workers.append((name, self._keys.queue(sweep_id)))
             try:
                 queue = offers.open_queue(redis.Redis.from_url(self._url), self._keys, sweep_id)
-                offers.OfferWorker(queue, name, sweep_id, self._signing_key, take, leave, ready).work(
-                    logging_level="CRITICAL"
-                )
+                worker = offers.OfferWorker(queue, name, sweep_id, self._signing_key, take, leave, ready)
+                worker.work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
                 # ValueError: rq knows the name all the same.
                 log.debug("offers interrupted: %s", error)
+            else:
+                if worker.refusal is not None:
+                    raise worker.refusal
             leave.wait(OUTAGE_PAUSE_S)
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import redis
@@ -11,10 +13,12 @@ from pydantic import ValidationError
 from sweepyard.bus import offers
 from sweepyard.bus.connection import connect, reachable
 from sweepyard.bus.keys import Keys
-from sweepyard.bus.wire import MESSAGE, AttemptOrder, AttemptRef, Message, Offer, Presence
+from sweepyard.bus.wire import MESSAGE, AttemptOrder, AttemptRef, Message, Offer, Presence, other_version
 
 READ_AT_ONCE = 500
 AGENT_HASH_TTL_S = 24 * 3600
+
+log = logging.getLogger(__name__)
 
 
 class RedisControllerBus:
@@ -96,4 +100,11 @@ def _parse(fields: Mapping[str, str]) -> Message | None:
     try:
         return MESSAGE.validate_json(fields["m"])
     except (ValidationError, KeyError):
+        if trouble := other_version(fields.get("m", "")):
+            _say_once(trouble)
         return None
+
+
+@cache
+def _say_once(trouble: str) -> None:
+    log.warning("%s", trouble)

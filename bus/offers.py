@@ -22,7 +22,8 @@ from rq.worker_registration import clean_worker_registry
 
 from sweepyard.bus.keys import Keys
 from sweepyard.bus.signing import is_signed, sign
-from sweepyard.bus.wire import AttemptRef, Offer
+from sweepyard.bus.wire import AttemptRef, Offer, other_version
+from sweepyard.errors import UserError
 
 CALLABLE = "sweepyard.offer"
 """The one name that an agent accepts. Nothing is behind it: offers are read, never called."""
@@ -89,16 +90,24 @@ def forget_worker(pipeline: redis.client.Pipeline, name: str, queue: str) -> Non
 
 
 def read_offer(job: Job, sweep_id: str, key: bytes) -> Offer | None:
-    """The sweep's offer in a job, None if it is something else, not signed with `key`, or damaged."""
+    """The sweep's offer in a job, None if it is something else, not signed with `key`, or damaged.
+
+    Raises:
+        UserError: its sender is of another version.
+    """
     try:
         if job.func_name != CALLABLE or job.kwargs:
             return None
         text, signature = job.args
         if not is_signed(key, text, signature):
             return None
+        if trouble := other_version(text):
+            raise UserError(f"{trouble}.")
         offer = Offer.model_validate_json(text)
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError, LookupError):
         return None
+    except UserError:
+        raise
     except Exception:  # rq wraps what goes wrong while it reads a job in errors that differ by version
         log.debug("unreadable job %s", job.id, exc_info=True)
         return None
@@ -134,9 +143,15 @@ class OfferWorker(SimpleWorker):
         self._take = take
         self._leave = leave
         self._ready = ready
+        self.refusal: UserError | None = None
+        """Why no offer of this service can be read, once it is known."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        offer = read_offer(job, self._sweep_id, self._key)
+        try:
+            offer = read_offer(job, self._sweep_id, self._key)
+        except UserError as error:
+            self.refusal, self._stop_requested = error, True
+            return self._put_back(job, queue)
         if offer is None:
             log.warning("refused job %.60s: not an offer that this installation has signed for this sweep", job.id)
         # Out of rq's hands before it is taken: what an agent holds, the store knows.
@@ -147,14 +162,18 @@ class OfferWorker(SimpleWorker):
         if offer is None or self._take(offer):
             queue.connection.delete(job.key)
         else:
-            with queue.connection.pipeline() as pipeline:
-                pipeline.persist(job.key)
-                pipeline.lpush(queue.key, job.id)
-                pipeline.execute()
+            self._put_back(job, queue)
             while not (self._leave.is_set() or self._ready.wait(REST_S)):
                 pass
         if self._leave.is_set():
             self._stop_requested = True
+
+    def _put_back(self, job: Job, queue: Queue) -> None:
+        with queue.connection.pipeline() as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
+            pipeline.persist(job.key)
+            pipeline.lpush(queue.key, job.id)
+            pipeline.execute()
 
     def _install_signal_handlers(self) -> None:
         """Signals belong to the agent, and this runs in a thread."""

@@ -21,6 +21,9 @@ class AgentBus(Protocol):
         `take` blocks while no slot is free: the next offer is fetched only after it returns. Its answer False
         puts the offer back for another agent, and the next is fetched while `ready` is set. Survives outages.
         After `leave` it may go on waiting for a while: run it in a daemon thread.
+
+        Raises:
+            UserError: the service is of another version.
         """
         ...
 

@@ -6,6 +6,7 @@ and the agent keeps it until it is acknowledged.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -13,6 +14,21 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sweepyard.tracking.records import Outcome
 
 WIRE_VERSION: Literal[1] = 1
+
+
+def other_version(text: str) -> str:
+    """Why a message can not be read, if that is because its sender is of another version; else nothing."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(message, dict) or message.get("v", WIRE_VERSION) == WIRE_VERSION:
+        return ""
+    who = f"agent {message['agent']}" if "agent" in message else "the service"
+    return (
+        f"{who} speaks wire version {message['v']}, this side {WIRE_VERSION}: install the same version of "
+        "sweepyard on both sides"
+    )
 
 
 class AttemptRef(NamedTuple):

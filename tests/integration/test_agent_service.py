@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from sweepyard.agent.main import connect
+from sweepyard.agent.options import Options
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
+from sweepyard.errors import UserError
 from sweepyard.local import ensure_service
 from sweepyard.settings import Settings
 from sweepyard.tracking.records import RunState
@@ -397,3 +400,9 @@ def test_agents_are_listed_and_drained_by_name(service: Service) -> None:
     code, _, err = agents("--stop", known.id, "--drain", known.id)
     assert (code, "One thing at a time" in err) == (2, True)
     service.client.control(sweep_id, "cancel")
+
+
+def test_an_agent_of_another_version_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connect.__globals__, "WIRE_VERSION", 2)
+    with pytest.raises(UserError, match=r"speaks wire version 1, this agent 2: install the same version"):
+        connect(Options(sweep=service.sweep(), url=service.url))

@@ -200,3 +200,29 @@ def test_a_bad_url_is_the_users_mistake() -> None:
 
 def _jobs(client: redis.Redis) -> list[bytes]:
     return list(client.scan_iter("rq:job:*"))
+
+
+def test_an_agent_of_another_version_says_so_and_leaves_the_offer_to_others(
+    redis_url: str, prefix: str, agent: RedisAgentBus, controller: RedisControllerBus
+) -> None:
+    queue = RqQueue(
+        Keys(prefix).queue(SWEEP), connection=redis.Redis.from_url(redis_url), serializer=JSONSerializer
+    )
+    text = offer_of().model_dump_json().replace('"v":1', '"v":2', 1)
+    queue.enqueue(CALLABLE, text, sign(KEY, text), job_id=str(offer_of().ref))
+    leave, ready = threading.Event(), threading.Event()
+    with pytest.raises(UserError, match="the service speaks wire version 2, this side 1: install"):
+        agent.take_offers(SWEEP, lambda _offer: True, leave, ready)
+    assert controller.waiting(SWEEP) == {offer_of().ref}
+
+
+def test_the_service_says_which_agent_is_of_another_version(
+    redis_url: str, prefix: str, controller: RedisControllerBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent_id = f"agent-{prefix}"
+    text = presence_of(1, agent=agent_id).model_dump_json().replace('"v":1', '"v":2', 1)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(Keys(prefix).presence, agent_id, text)
+    for _ in range(3):
+        assert controller.presence() == {}
+    assert caplog.text.count(f"agent {agent_id} speaks wire version 2, this side 1") == 1
