@@ -42,7 +42,9 @@ def locate(space: Space, given: Mapping[str, Any]) -> list[Any]:
         try:
             values.append(_fitted(parameter.distribution, value))
         except ValueError:
-            problems.append(Problem(path=parameter.name, message=f"{value!r} is not of {range_of(parameter)}"))
+            problems.append(
+                Problem(path=parameter.name, message=f"{value!r} is outside the space: {range_of(parameter)}")
+            )
             values.append(value)
     if not problems:
         problems = list(_unruly(space, values, named))

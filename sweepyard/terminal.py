@@ -266,7 +266,7 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     for event in run.story:
         parts.append(Text(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
     for one in run.decisions:
-        parts.append(Text(f"  judged at rung {one.rung}: {one.action}, {one.reason}"))
+        parts.append(Text(f"  judged at rung {one.rung:g}: {one.action}, {one.reason}"))
     for attempt in run.attempts:
         if attempt.tail and attempt.outcome != Outcome.finished:
             parts += [Text(), Text(f"last lines of attempt {attempt.n}", style="dim"), Text(attempt.tail.rstrip())]

@@ -14,7 +14,7 @@ def test_an_enqueued_point_is_tried(place: Place) -> None:
 
     wrong = place.run("enqueue", sweep_id, "--set", "x=5")
     assert wrong.returncode == 2
-    assert wrong.stderr == "point: x: 5 is not of 1 to 2\n"
+    assert wrong.stderr == "point: x: 5 is outside the space: 1 to 2\n"
     assert place.run("enqueue", sweep_id, "--set", "x").returncode == 2
     done = place.run("enqueue", sweep_id, "--set", "x=1.5")
     assert done.returncode == 0, done.stderr

@@ -351,7 +351,7 @@ def test_a_point_that_is_enqueued_while_the_sweep_is_paused_waits(yard: Yard) ->
 
 def test_a_point_outside_the_space_is_refused(yard: Yard) -> None:
     sweep = yard.sweep()
-    with pytest.raises(SpecError, match=r"point: lr: 2 is not of 0 to 1"):
+    with pytest.raises(SpecError, match=r"point: lr: 2 is outside the space: 0 to 1"):
         yard.engine.enqueue(sweep.id, {"lr": 2}, outside=False)
     with pytest.raises(NotFound):
         yard.engine.enqueue("nope0000", {"lr": 0.5}, outside=False)

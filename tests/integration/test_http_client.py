@@ -120,7 +120,7 @@ def test_enqueue(client: Client) -> None:
     run = client.enqueue(SWEEP, {"lr": 0.5, "bs": 32})
     assert (run.params, run.state, run.reason) == ({"lr": 0.5, "bs": 32}, RunState.pending, "enqueued by the user")
     assert client.run(SWEEP, run.number).params == run.params
-    with pytest.raises(SpecError, match=r"point: bs: 33 is not of 16, 32") as caught:
+    with pytest.raises(SpecError, match=r"point: bs: 33 is outside the space: 16, 32") as caught:
         client.enqueue(SWEEP, {"lr": 0.5, "bs": 33})
     assert [problem.path for problem in caught.value.problems] == ["bs"]
     assert client.enqueue(SWEEP, {"lr": 9}, outside=True).params == {"lr": 9}

@@ -48,7 +48,7 @@ class TestCsv:
         text = "lr,opt.name,opt.nesterov,loss\n7,adam,true,1\n0.5,adam,,2\n"
         known, notes = from_csv(store, text)
         assert [(run.outside, run.note) for run in known] == [
-            (True, "lr: 7 is not of 0 to 1"),
+            (True, "lr: 7 is outside the space: 0 to 1"),
             (True, "opt.nesterov: is missing"),
         ]
         assert known[0].params == {"lr": 7, "opt": {"name": "adam", "nesterov": True}}

@@ -19,6 +19,7 @@ from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.reconciler import Reconciler
 from sweepyard.controller.spec import read_spec
 from sweepyard.controller.telling import Effects
+from sweepyard.plain import Params
 from sweepyard.tracking.records import Outcome, RunState, Sweep, SweepState
 from sweepyard.tracking.sql import SqlStore, open_store
 
@@ -31,7 +32,7 @@ SPEC = read_spec(
 ).data
 POINTS = {(a, b) for a in (1, 2, 3) for b in ("x", "y")}
 GONE_WRONG = (RunState.failed, RunState.crashed, RunState.killed)
-EVENTS = ("start", *Outcome, "lose", "restart", "retry", "pause", "resume")
+EVENTS = ("start", *Outcome, "lose", "idle", "restart", "retry", "pause", "resume")
 
 
 class StandingClock:
@@ -67,6 +68,7 @@ class World:
         self.store, self.epoch = store, store.take_over()
         self.sweep_id, self.table = moves.new_id(), Table()
         self.running: list[tuple[Offer, str]] = []
+        self.results: list[tuple[int, str]] = []
         self.said = 0
         with store.transaction(self.epoch) as tx:
             tx.add_sweep(Sweep(id=self.sweep_id, entity="e", project="p", name="", spec=SPEC, seed=1))
@@ -108,6 +110,8 @@ class World:
                 self.restart()
             case "retry" | "pause" | "resume":
                 self.obey(what)
+            case "idle":
+                self.step(self.word("idle", free=which))
             case "start" if self.table.offers:
                 offer = self.table.offers.pop(sorted(self.table.offers)[which % len(self.table.offers)])
                 agent = f"agent-{self.said}"
@@ -119,7 +123,14 @@ class World:
                 self.step(Left(sweep=self.sweep_id, agent=agent))
             case _ if what in set(Outcome) and self.running:
                 offer, agent = self.running.pop(which % len(self.running))
+                if what in (Outcome.finished, Outcome.stopped) and self.listens_to(offer):
+                    self.results.append(point_of(offer.params))
                 self.step(self.report(offer, agent, 2, Ended(outcome=Outcome(what), reason=what)))
+
+    def listens_to(self, offer: Offer) -> bool:
+        """Whether what the offer's agent reports still counts."""
+        run = self.ledger.runs[offer.run]
+        return run.attempt == offer.attempt and run.state is RunState.running
 
     def obey(self, what: str) -> None:
         ledger = self.ledger
@@ -133,6 +144,7 @@ class World:
     def finish(self) -> None:
         """From now on everything goes well."""
         self.happens("resume")
+        self.happens("idle", 2)
         for _ in range(100):
             if self.ledger.sweep.state is SweepState.finished:
                 return
@@ -141,7 +153,11 @@ class World:
         raise AssertionError(f"still {self.ledger.sweep.state}")
 
     def points(self) -> list[tuple[int, str]]:
-        return [(run.params["a"], run.params["b"]) for run in self.store.runs(self.sweep_id)]
+        return [point_of(run.params) for run in self.store.runs(self.sweep_id)]
+
+
+def point_of(params: Params) -> tuple[int, str]:
+    return params["a"], params["b"]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -159,4 +175,4 @@ def test_a_grid_is_an_exact_cover_whatever_happens(tmp_path: Path, happening: li
             world.obey("retry")
             world.finish()
         assert {run.state for run in world.ledger.runs.values()} <= {RunState.finished, RunState.stopped}
-        assert sorted(world.points()) == sorted(POINTS)
+        assert sorted(world.points()) == sorted(world.results) == sorted(POINTS)

@@ -121,7 +121,7 @@ BAD: dict[str, tuple[str, int, str]] = {
     "an initial point outside": (
         top("initial_points:\n  - {lr: 0.5}\n  - {lr: 5}"),
         7,
-        "initial_points[1].lr: 5 is not of 0.1 to 0.9",
+        "initial_points[1].lr: 5 is outside the space: 0.1 to 0.9",
     ),
     "an initial point with a stranger": (
         top("initial_points:\n  - {lr: 0.5, x: 1}"),

@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "2.8 a value that is not in values": (
         {**BASE, "parameters": {"x": {"values": [1, 2]}}, "initial_points": [{"x": 3}]},
-        "3 is not of 1, 2",
+        "3 is outside the space: 1, 2",
     ),
 }
 
