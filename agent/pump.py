@@ -40,10 +40,10 @@ HINT_WAIT_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """`count`: take at most so many runs, None: no limit. `max_initial_failures`: give up when the first so many
-    runs have all failed, None: never. `stop_after_s`: hand the run back after so
-    long without contact. `grace_s`: seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long
-    what an ended run has saved stays. `wait`: stay when the sweep is over, it may be resumed. `forward_signals`: a
-    signal that ends the agent goes to its run, instead of SIGTERM."""
+    runs have all failed, None: never. `stop_after_s`: hand the run back after so long without contact. `grace_s`:
+    seconds from SIGTERM to SIGKILL. `checkpoint_keep_s`: how long what an ended run has saved stays. `wait`: stay
+    when the sweep is over, it may be resumed. `forward_signals`: a signal that ends the agent goes to its run,
+    instead of SIGTERM."""
 
     count: int | None = None
     max_initial_failures: int | None = 5

@@ -54,6 +54,7 @@ class Reconciler:
         """Forget everything that the store does not hold, and read the rest."""
         self._ledgers.clear()
         self._agents.save_again()
+        self._flapping = Flapping()
         self.position = self._store.cursor(CURSOR)
         for sweep in self._store.unsettled_sweeps():
             self.ledger(sweep.id)
