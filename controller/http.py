@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from sweepyard.clock import Clock
 from sweepyard.controller.guard import Guard
@@ -30,7 +31,8 @@ def make_app(
     clock: Clock,
     closing: threading.Event | None = None,
 ) -> FastAPI:
-    """The application. Without `api_key` it answers to loopback names only.
+    """The application. Without `api_key`, and without keys in the store, it answers to
+    loopback names only.
 
     `closing`: set it when the server is about to end, so that open event streams do.
     """
@@ -40,7 +42,7 @@ def make_app(
         docs_url=None,  # both would load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        middleware=[Middleware(Guard, api_key=api_key)],
+        middleware=[Middleware(Guard, api_key=api_key, keys=store.api_keys)],
     )
     app.state.parts = Parts(
         store=store,
@@ -51,6 +53,8 @@ def make_app(
     )
     app.include_router(router)
     app.add_api_route("/{entity}/{project}/sweeps/{sweep_id}", _sweep_page, include_in_schema=False)
+    # Some versions of FastAPI list an included router as one route.
+    app.state.routes = [*router.routes, *(route for route in app.routes if isinstance(route, Route))]
     add_handlers(app)
     return app
 

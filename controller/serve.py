@@ -48,18 +48,19 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
         Unavailable: Redis or the store cannot be reached.
     """
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
-    if settings.host not in LOOPBACK and not api_key:
-        raise UserError(
-            f"Refusing to listen on {settings.host} without an API key: anyone on that network could run commands "
-            "on your agents. Set SWEEPYARD_API_KEY (or --api-key), or listen on 127.0.0.1."
-        )
     directory = Path(settings.dir).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_only_service_of(directory))
-        listener = stack.enter_context(_listen(settings.host, settings.port, directory))
         store = open_store(settings.store_url or f"sqlite:///{directory / 'store.db'}")
         stack.callback(store.close)
+        if settings.host not in LOOPBACK and not (api_key or store.api_keys()):
+            raise UserError(
+                f"Refusing to listen on {settings.host} without an API key: anyone on that network could run "
+                "commands on your agents. Set SWEEPYARD_API_KEY (or --api-key), make a key with "
+                "`sweepyard keys create`, or listen on 127.0.0.1."
+            )
+        listener = stack.enter_context(_listen(settings.host, settings.port, directory))
         redis = stack.enter_context(_redis(settings, directory))
         engine = _engine(settings, store, redis.url)
         engine.start()

@@ -19,6 +19,7 @@ from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, UserError
 from sweepyard.explain_cli import explain
 from sweepyard.findings_cli import best, importance
+from sweepyard.keys_cli import app as keys
 from sweepyard.lint_cli import lint
 from sweepyard.local import open_client
 from sweepyard.tracking.port import RunSort
@@ -50,6 +51,7 @@ app.command("retry")(retry)
 app.command("best")(best)
 app.command("importance")(importance)
 app.command("doctor")(doctor)
+app.add_typer(keys, name="keys")
 app.command("backup")(backup)
 app.command("restore")(restore)
 

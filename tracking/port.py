@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from sweepyard.tracking.records import (
     Agent,
+    ApiKey,
     Attempt,
     Decision,
     Event,
@@ -176,6 +177,10 @@ class Store(Protocol):
 
     def cursor(self, source: str) -> str:
         """Where a source has been read to; "0" if never."""
+        ...
+
+    def api_keys(self) -> list[ApiKey]:
+        """By name."""
         ...
 
     def close(self) -> None: ...

@@ -343,3 +343,29 @@ class Agent:
     state: Literal["active", "lost", "left"] = "active"
     order: AgentOrder | None = None
     order_reason: str = ""
+
+
+class Role(StrEnum):
+    """What the holder of an API key may do; each may also do what those before it may.
+
+    `viewer`: look. `agent`: work on sweeps. `editor`: create and change them. `admin`: everything.
+    """
+
+    viewer = "viewer"
+    agent = "agent"
+    editor = "editor"
+    admin = "admin"
+
+    def covers(self, other: Role) -> bool:
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """What is known of an API key: `digest` is the SHA-256 of what its holder shows, in hex."""
+
+    name: str
+    role: Role
+    digest: str
+    created_at: float

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Dialect, Double, TypeDecorator, colu
 from sqlalchemy import Text as SqlText
 
 from sweepyard.plain import dumps, finite
-from sweepyard.tracking.records import AttemptState, Outcome, RunState, SweepState
+from sweepyard.tracking.records import AttemptState, Outcome, Role, RunState, SweepState
 
 
 class Text(TypeDecorator[str]):
@@ -228,6 +228,14 @@ agents = table(
     column("order_reason", Text),
 )
 
+api_keys = table(
+    "api_keys",
+    column("name", Text),
+    column("role", Word(Role)),
+    column("digest", Text),
+    column("created_at", Number),
+)
+
 cursors = table("cursors", column("source", Text), column("position", Text))
 
 TABLES = (
@@ -243,5 +251,6 @@ TABLES = (
     decisions,
     events,
     agents,
+    api_keys,
     cursors,
 )

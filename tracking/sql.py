@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, nulls_last, or_, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, insert, nulls_last, or_, select, update
 
-from sweepyard.errors import Fenced
+from sweepyard.errors import Conflict, Fenced, NotFound
 from sweepyard.tracking.database import Database, connect
 from sweepyard.tracking.migrations import migrate
 from sweepyard.tracking.port import RunSort
@@ -19,6 +20,7 @@ from sweepyard.tracking.records import (
     RUN_SCORED,
     SWEEP_ENDED,
     Agent,
+    ApiKey,
     Attempt,
     Decision,
     Event,
@@ -34,6 +36,7 @@ from sweepyard.tracking.records import (
 )
 from sweepyard.tracking.schema import (
     agents,
+    api_keys,
     attempts,
     cursors,
     decisions,
@@ -49,7 +52,7 @@ from sweepyard.tracking.schema import (
 )
 from sweepyard.tracking.transaction import SqlTransaction
 
-Record = TypeVar("Record", Sweep, SpecVersion, PriorRun, Run, Attempt, Row, Decision, Event, Agent)
+Record = TypeVar("Record", Sweep, SpecVersion, PriorRun, Run, Attempt, Row, Decision, Event, Agent, ApiKey)
 
 SWEEPS = select(
     projects.c.entity,
@@ -257,6 +260,26 @@ class SqlStore:
 
     def cursor(self, source: str) -> str:
         return self._scalar(select(cursors.c.position).where(cursors.c.source == source)) or "0"
+
+    def api_keys(self) -> list[ApiKey]:
+        return self._all(ApiKey, select(*api_keys.c).order_by(api_keys.c.name))
+
+    def add_api_key(self, key: ApiKey) -> None:
+        """Keys are no part of what a controller writes: whoever can open the store may add one.
+
+        Raises:
+            Conflict: there is one of that name.
+        """
+        with self._database.writing() as connection:
+            if connection.execute(select(api_keys.c.name).where(api_keys.c.name == key.name)).first():
+                raise Conflict(f"There is a key '{key.name}' already. Revoke it first, or choose another name.")
+            connection.execute(insert(api_keys).values(**asdict(key)))
+
+    def remove_api_key(self, name: str) -> None:
+        """Raises `NotFound` if there is none of that name."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(api_keys).where(api_keys.c.name == name)).rowcount:
+                raise NotFound(f"There is no key '{name}'. `sweepyard keys list` shows those that are.")
 
     def close(self) -> None:
         self._database.close()

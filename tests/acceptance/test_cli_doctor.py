@@ -100,3 +100,18 @@ def may_not(url: str, *commands: str) -> None:
         for words in commands:
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*words.split())
+
+
+def test_keys_are_made_listed_and_revoked(place: Place) -> None:
+    made = place.run("keys", "create", "reader", "--role", "viewer")
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    assert [(one["name"], one["role"]) for one in place.json("keys", "list")] == [("reader", "viewer")]
+    file = place.write_sweep()
+    assert place.run("sweep", file).returncode == 2
+    assert place.run("status", SWEEPYARD_API_KEY=key).returncode == 0
+    refused = place.run("sweep", file, SWEEPYARD_API_KEY=key)
+    assert (refused.returncode, "needs the role 'editor'" in refused.stderr) == (2, True)
+    assert place.run("keys", "revoke", "reader").returncode == 0
+    assert place.run("status", SWEEPYARD_API_KEY=key).returncode == 2
+    assert place.run("keys", "revoke", "reader").returncode == 2

@@ -24,6 +24,7 @@ from sweepyard.tracking.records import (
     RUN_SCORED,
     SWEEP_ENDED,
     Agent,
+    ApiKey,
     Attempt,
     Decision,
     Event,
@@ -92,6 +93,9 @@ class MemoryStore:
     @property
     def signing_key(self) -> bytes:
         return bytes(32)
+
+    def api_keys(self) -> list[ApiKey]:
+        return []
 
     def take_over(self) -> int:
         with self._tables.writing:

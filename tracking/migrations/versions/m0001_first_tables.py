@@ -243,6 +243,13 @@ CREATE TABLE agents (
     order_reason  TEXT NOT NULL
 ) {strict};
 
+CREATE TABLE api_keys (
+    name       TEXT NOT NULL PRIMARY KEY,
+    role       TEXT NOT NULL CHECK (role IN ('viewer', 'agent', 'editor', 'admin')),
+    digest     TEXT NOT NULL UNIQUE,
+    created_at {real} NOT NULL
+) {strict};
+
 CREATE TABLE cursors (
     source   TEXT NOT NULL PRIMARY KEY,
     position TEXT NOT NULL
