@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sweepyard.bus.wire import AttemptRef, Ended, Left, Message, Offer, Presence, Report, Started
@@ -160,7 +160,12 @@ def point_of(params: Params) -> tuple[int, str]:
     return params["a"], params["b"]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # to shrink an example takes longer than a test may
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 3)), max_size=60))
 def test_a_grid_is_an_exact_cover_whatever_happens(tmp_path: Path, happening: list[tuple[str, int]]) -> None:
     with closing(open_store(f"sqlite:///{tmp_path}/store.db")) as store:
