@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,8 @@ def main() -> None:
     parser.add_argument("--methods", default="random,bayes,tpe,cmaes", help="whose points to draw")
     parser.add_argument("--into", type=Path, default=Path())
     args = parser.parse_args()
+    if find_spec("matplotlib") is None:
+        sys.exit("matplotlib is not installed: pip install -e '.[bench]'")
     lines = [line for path in args.results for line in path.read_text().splitlines()]
     searches = [Search(**json.loads(line)) for line in lines]
     for suite, workers in dict.fromkeys((each.suite, each.workers) for each in searches):
