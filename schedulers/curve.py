@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of, present
 from sweepyard.schedulers.hyperband import newly_at
@@ -17,8 +17,10 @@ from sweepyard.schedulers.wording import NO_VALUE
 from sweepyard.tracking.records import Objective
 
 _LEAST_STD = 1e-6
-_EAGER = 0.15
-"""What `auto` adds to its probability while nothing is known."""
+_FREEDOM = 4.0
+"""Degrees of freedom of what may come: training surprises more often than a normal distribution allows."""
+_CAUTIOUS, _EAGER = 0.01, 0.1
+"""The probability of `auto` when much is known, and what is added to it while nothing is."""
 _LEARNT = 20
 """The number of ended runs at which a third of that is left."""
 
@@ -46,7 +48,7 @@ class CurveRule:
     or a run has finished) and `min_peers` runs have gone each step that it still has before it. The run that is
     foretold to end best is never stopped.
 
-    `eager` (the rule `auto`): the probability is 0.2 at first and comes down to its own value as runs end. While a
+    `eager` (the rule `auto`): the probability is 0.11 at first and comes down to 0.01 as runs end. While a
     search knows little, a new run promises as much as one that lags, and many short looks teach it more than few
     long ones; later its proposals are good, and one that was stopped wrongly costs more than it saves.
     """
@@ -77,7 +79,12 @@ class CurveRule:
     @classmethod
     def auto(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
         """The rule for those who do not want to choose."""
-        return cls(objective, eager=True, **{key: rule[key] for key in ("max_iter", "min_iter") if key in rule})
+        return cls(
+            objective,
+            probability=_CAUTIOUS,
+            eager=True,
+            **{key: rule[key] for key in ("max_iter", "min_iter") if key in rule},
+        )
 
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         curve = curves.get(run_id)
@@ -130,7 +137,7 @@ class CurveRule:
             final=float(final[1]),
             std=float(abs(final[2] - final[0]) / 2),
             best=float(foreteller.scale.back(np.array(best))),
-            chance=float(ndtr((best - means[me]) / stds[me])),
+            chance=float(stdtr(_FREEDOM, (best - means[me]) / stds[me])),
             leads=bool(means[me] <= means.min()),
             peers=len(runs),
         )
