@@ -43,7 +43,8 @@ def reachable(client: redis.Redis) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise Unavailable(f"Redis at {address_of(client)} does not answer: {error}") from error
+        why = str(error).rstrip(".")
+        raise Unavailable(f"Redis at {address_of(client)} does not answer: {why}.") from error
 
 
 def address_of(client: redis.Redis) -> str:

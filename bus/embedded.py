@@ -42,8 +42,14 @@ class GivenRedis:
     def start(self) -> None:
         """Make sure that it answers, or raise `Unavailable`."""
         client = connect(self.url)
-        with reachable(client):
-            client.ping()
+        try:
+            with reachable(client):
+                client.ping()
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error} Is it running, and is this its address? Without --redis-url (SWEEPYARD_REDIS_URL) the "
+                "service starts one of its own."
+            ) from None
 
     def revive(self) -> bool:
         return False

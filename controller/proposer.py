@@ -82,9 +82,11 @@ class _Worker:
         self._wishes.put(wish)
 
     def end(self) -> None:
+        """The process is killed here and put away by the thread that may be reading from it."""
         self._ending = True
         self._wishes.put("end")
-        self._end_process()
+        if process := self._process:
+            process.kill()
         self._thread.join(timeout=5)
 
     def _serve(self) -> None:
@@ -92,6 +94,7 @@ class _Worker:
             process = self._running_process()
             if wish != "warm" and (answer := self._answered(process, wish)):
                 self._answer(answer)
+        self._end_process()
 
     def _answered(self, process: subprocess.Popen[bytes], question: Question) -> Answer | None:
         """None: the end has come."""

@@ -145,6 +145,7 @@ def test_a_redis_that_is_not_there(place: Place) -> None:
         url = f"redis://127.0.0.1:{unused.getsockname()[1]}"
         message = refused(place, "serve", "--port", 0, "--redis-url", url, code=1)
         assert "does not answer" in message
+        assert "Without --redis-url" in message
         # A command that starts the service shows why that could not start.
         message = refused(place, "run", place.write_sweep(), code=1, SWEEPYARD_REDIS_URL=url)
     assert "The local service could not start" in message
