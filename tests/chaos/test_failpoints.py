@@ -143,6 +143,8 @@ class Story:
             return True
         over = self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
         if self._is_dead(self._agent) or not over:
+            # The next agent comes when the run has been given back: results keep their order.
+            assert wait_until(lambda: self._runs(RunState.running) == 0, DEADLINE_S, 0.1)
             self._agent = self._start("agent", self._sweep_id)
             return True
         return False
