@@ -151,7 +151,8 @@ class Pump:
         offer = slot.offer
         if self._leaving or not self._ready.is_set() or offer.ref in self._known:
             return slot.answer(offer.ref in self._known)
-        run_dir = self._agent.dir / "runs" / str(offer.ref)
+        # This agent's alone: a Redis that has lost its last seconds may offer to a neighbour what runs here.
+        run_dir = self._agent.dir / "runs" / self._agent.id / str(offer.ref)
         try:
             rundir.prepare(run_dir, offer.params)
             argv = self._argv(offer, run_dir)

@@ -93,6 +93,7 @@ def put_away(run_dir: Path, log: Path) -> None:
         (run_dir / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         run_dir.rmdir()
+        run_dir.parent.rmdir()
 
 
 def order_stop(run_dir: Path, reason: str) -> None:

@@ -119,6 +119,11 @@ class Yard:
     def _work(self) -> None:
         self.code = self.pump.run(Launcher(self.link, self.pump.inbox.put))
 
+    @property
+    def runs(self) -> Path:
+        """Where the agent keeps the folders of its runs."""
+        return self.base / "yard" / "runs" / self.id
+
     def offer(
         self, run: str = "run00001", attempt: int = 1, params: Mapping[str, Any] | None = None
     ) -> AttemptRef:
@@ -220,7 +225,7 @@ def test_one_run_walked(yard: Yard) -> None:
     assert [report.seq for report in reports] == list(range(1, len(reports) + 1))
     assert isinstance(reports[0].body, Started)
     assert yard.rows(ref) == [{"loss": 0.5}, {"loss": "NaN"}]
-    yard.until(lambda: not (yard.base / "yard" / "runs" / str(ref)).exists())
+    yard.until(lambda: not (yard.runs / str(ref)).exists())
     assert (yard.base / "yard" / "logs" / "run00001-1.log").read_text() == "bye\n"
     assert any("run #1 started: lr=0.5" in line for line in yard.said)
 
@@ -260,10 +265,25 @@ def test_what_is_done_is_not_done_again(yard: Yard) -> None:
     done = yard.offer()
     yard.until(lambda: yard.ended(done))
     reports = len(yard.reports(done))
-    yard.until(lambda: not (yard.base / "yard" / "runs" / str(done)).exists())
+    yard.until(lambda: not (yard.runs / str(done)).exists())
     assert yard.offer() == done
     assert yard.run("run00002").outcome == "finished"
     assert len(yard.reports(done)) == reports
+
+
+def test_two_agents_of_one_folder_do_not_disturb_each_other(yard: Yard, redis_url: str) -> None:
+    """They may execute the same attempt, when Redis offers it once more: each has a spool of its own."""
+    yard.start(SLEEP)
+    ref = yard.offer()
+    yard.until(runs_up(yard, ref))
+    other = Yard(redis_url, yard.base, "a2")
+    other.start(LOG_TWO)
+    assert other.run().outcome == "finished"
+    other.close()
+    yard.order(ref, "stop")
+    yard.until(lambda: yard.ended(ref))
+    assert {"up": 1} in yard.rows(ref)
+    assert {"loss": 0.5} not in yard.rows(ref)
 
 
 FAILURES = [
@@ -333,9 +353,9 @@ def test_without_acknowledgement_everything_is_sent_again(yard: Yard) -> None:
     first, *_ = [n for n, report in enumerate(yard.reports(ref)) if isinstance(report.body, Ended)]
     once, again = yard.reports(ref)[: first + 1], yard.reports(ref)[first + 1 :]
     assert again == once
-    assert (yard.base / "yard" / "runs" / str(ref)).exists()
+    assert (yard.runs / str(ref)).exists()
     yard.controller.tell("a1", acks={ref: once[-1].seq})
-    yard.until(lambda: not (yard.base / "yard" / "runs" / str(ref)).exists())
+    yard.until(lambda: not (yard.runs / str(ref)).exists())
 
 
 def test_an_outage_loses_nothing_and_stops_nothing(yard: Yard) -> None:
@@ -363,7 +383,7 @@ def test_without_contact_for_long_the_run_is_handed_back_and_nothing_lost(yard: 
     yard.clock.ahead_s += 901
     yard.until(lambda: any("run #1 preempted" in line for line in yard.said))
     assert any("the controller was not heard for 900 s: this agent hands back" in line for line in yard.said)
-    assert (yard.base / "yard" / "runs" / str(ref) / "spool.jsonl").exists()
+    assert (yard.runs / str(ref) / "spool.jsonl").exists()
     assert yard.ended(ref) is None
     yard.bus.out = False
     yard.until(lambda: yard.ended(ref))
@@ -485,7 +505,7 @@ def test_a_stopped_run_stays_stopped_when_the_agent_leaves(yard: Yard) -> None:
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
     yard.order(ref, "stop", "enough")
-    yard.until(lambda: (yard.base / "yard" / "runs" / str(ref) / "stop").exists())
+    yard.until(lambda: (yard.runs / str(ref) / "stop").exists())
     yard.interrupt()
     yard.interrupt()
     assert yard.join() == 0
