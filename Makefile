@@ -33,7 +33,7 @@ test: install build/oldest-rq
 # Tests wait for processes more than they compute: two at once on each core.
 WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)')
 
-# SIMULATIONS: how many; a test run has 100.
+# SIMULATIONS: how many; a test run has 40.
 simulate: install
 	SIMULATIONS=2000 $(BIN)/python -m pytest -n 2 tests/simulation/test_simulation.py
 

@@ -10,10 +10,10 @@ from simulation.world import Faults
 
 from sweepyard.tracking.records import AttemptState, RunState
 
-SEEDS = int(os.environ.get("SIMULATIONS", "100"))
+SEEDS = int(os.environ.get("SIMULATIONS", "40"))
 CHUNKS = 20
 
-FAILED_ONCE: list[int] = []
+FAILED_ONCE = [58, 61, 79, 91]
 """Seeds that found a bug: kept as they are, so that it stays fixed."""
 
 
