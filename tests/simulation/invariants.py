@@ -9,9 +9,7 @@ from simulation.memory_store import MemoryStore
 
 from sweepyard.search.points import key_of
 from sweepyard.search.space import Space
-from sweepyard.tracking.records import ATTEMPT_OPEN, RUN_ENDED, SWEEP_ENDED, AttemptState, Outcome, RunState
-
-STATE_OF = {outcome: RunState(outcome) for outcome in Outcome}
+from sweepyard.tracking.records import ATTEMPT_OPEN, RUN_ENDED, SWEEP_ENDED, AttemptState, RunState
 
 
 class Watch:

@@ -29,9 +29,12 @@ def test_what_once_failed_stays_fixed(seed: int) -> None:
     Simulation(seed).run()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_outages_and_dying_controllers_cost_no_attempt(seed: int) -> None:
+def test_outages_and_dying_controllers_cost_no_attempt() -> None:
     """While the controller hears nobody, nobody is declared lost."""
+    assert sum(map(_deaths_without_a_loss, range(5))) > 20
+
+
+def _deaths_without_a_loss(seed: int) -> int:
     simulation = Simulation(seed, Faults(kill_controller_s=15, flush_s=25, outage_s=30))
     simulation.run()
     store = simulation.world.store
@@ -39,7 +42,7 @@ def test_outages_and_dying_controllers_cost_no_attempt(seed: int) -> None:
     states = {attempt.state for run in runs for attempt in store.attempts(run.key)}
     assert states == {AttemptState.ended}
     assert {run.state for run in runs} <= {RunState.finished, RunState.stopped, RunState.failed}
-    assert simulation.controller.deaths > 0
+    return simulation.controller.deaths
 
 
 @pytest.mark.parametrize("seed", range(3))
