@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import fmean, median, pstdev
 from typing import Any
 
 from sweepyard.controller.spec import read_spec
@@ -78,7 +78,7 @@ def population(points: list[Params], space: Space, seed: int) -> tuple[float, in
 
 
 def line(name: str, losses: list[float]) -> str:
-    return f"{name:<12}{fmean(losses):>10.4f}{stdev(losses):>10.4f}{median(losses):>10.4f}{max(losses):>10.4f}"
+    return f"{name:<12}{fmean(losses):>10.4f}{pstdev(losses):>10.4f}{median(losses):>10.4f}{max(losses):>10.4f}"
 
 
 def main() -> None:

@@ -25,11 +25,12 @@ Explore = Callable[[Params, np.random.Generator], Params]
 class Population:
     """Keeps `size` runs going, side by side in slices of `interval`, however few agents there are.
 
-    The member that is furthest behind goes on first. Members are compared by their newest values, once each of the
-    first `size` has one. Of `n` members the worst and the best `max(1, int(quantile * n))` are exploited and
-    exploiters; a member that has ended, or come to `max_iter`, the resource of a whole run, is neither, and does
-    not pause any more. Choices depend on `seed`, the run's number and its resource alone. `explore(params, rng)`
-    perturbs.
+    The member that is furthest behind goes on first, once each of the first `size` has a value; of equals the
+    worst, while the best still are where a copy of them would begin. It is compared with those that have been
+    where it is, by what they had there: otherwise who waits for its turn would be the worst because it waits. Of
+    `n` such members the worst and the best `max(1, int(quantile * n))` are exploited and exploiters; a member
+    that has ended, or come to `max_iter`, the resource of a whole run, is neither, and does not pause any more.
+    Choices depend on `seed`, the run's number and its resource alone. `explore(params, rng)` perturbs.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class Population:
         curve = curves.get(run_id)
         if curve is None or curve.broken or not self._crosses(curve) or not self._is_member(curve):
             return None
-        ranked = self._ranked(curves)
+        ranked = self._ranked(curves, curve.resource)
         return Verdict(
             action="pause",
             rule="population",
             reason=f"at {curve.resource:g}: {self._objective.name} {curve.values[-1]:.4g}, number "
-            f"{ranked.index(run_id) + 1} of {len(ranked)} members; it waits for its turn",
+            f"{_place(run_id, ranked)} of {len(ranked)} members; it waits for its turn",
             rung=curve.resource,
             value=curve.values[-1],
             peers=len(ranked),
@@ -76,17 +77,18 @@ class Population:
         first = sorted(own.values(), key=lambda each: each.number)[: self.members]
         if len(first) < self.members or not all(each.values or each.ended for each in first):
             return []
-        ranked = self._ranked(own)
-        waiting = [key for key, each in own.items() if each.paused]
-        return [self._turn(key, own, ranked) for key in sorted(waiting, key=lambda key: _behind(own[key]))]
+        waiting = [(each.resource, key) for key, each in own.items() if each.paused]
+        ranks = {at: self._ranked(own, at) for at, _ in waiting}
+        waiting.sort(key=lambda each: (each[0], -_place(each[1], ranks[each[0]]), own[each[1]].number))
+        return [self._turn(key, own, ranks[at]) for at, key in waiting]
 
     def outlook(self, run_id: str, curves: Curves) -> list[Outlook]:
         curve = curves[run_id]
-        ranked = self._ranked(curves)
+        ranked = self._ranked(curves, curve.resource)
         if run_id not in ranked:
             text = f"it ended, or came to its end, at {curve.resource:g}" if curve.values else NO_VALUE
             return [Outlook(rule="population", text=text)]
-        place = f"number {ranked.index(run_id) + 1} of {len(ranked)} members at {curve.resource:g}"
+        place = f"number {_place(run_id, ranked)} of {len(ranked)} members at {curve.resource:g}"
         state = "it waits for its turn" if curve.paused else f"it pauses every {self._interval:g}"
         return [Outlook(rule="population", text=f"{place}; {state}")]
 
@@ -95,11 +97,16 @@ class Population:
         before = curve.positions[-2] if len(curve.positions) > 1 else curve.resource - 1
         return curve.resource // self._interval > before // self._interval
 
-    def _ranked(self, curves: Curves) -> list[str]:
-        """The members that have a value, best first, the earlier of equals first."""
+    def _ranked(self, curves: Curves, at: float) -> list[str]:
+        """The members that have been at the resource `at`, by their values there, the earlier of equals first.
+
+        A copy that began beyond it has not.
+        """
         sign = -1 if self._objective.goal == "maximize" else 1
         members = [
-            (sign * each.values[-1], each.number, key) for key, each in curves.items() if self._is_member(each)
+            (sign * _value_at(each, at), each.number, key)
+            for key, each in curves.items()
+            if self._is_member(each) and each.positions[0] <= at <= each.resource
         ]
         return [key for _, _, key in sorted(members)]
 
@@ -108,9 +115,10 @@ class Population:
 
     def _turn(self, run_id: str, curves: Curves, ranked: list[str]) -> Turn:
         curve, count = curves[run_id], max(1, int(self._quantile * len(ranked)))
-        value, story = curve.values[-1], f"{self._objective.name} {curve.values[-1]:.4g} at {curve.resource:g}"
+        value = _value_at(curve, curve.resource)
+        story = f"{self._objective.name} {value:.4g} at {curve.resource:g}"
         if run_id in ranked:
-            story += f", number {ranked.index(run_id) + 1} of {len(ranked)} members"
+            story += f", number {_place(run_id, ranked)} of {len(ranked)} members"
         turn = Turn(
             run_id=run_id,
             rule="population",
@@ -129,11 +137,17 @@ class Population:
             turn,
             reason=f"{story}, among the worst {count}: its place goes to a copy of run "
             f"{better.number} ({better.values[-1]:.4g} at {better.resource:g}) with other parameters",
-            threshold=curves[best[-1]].values[-1],
+            threshold=_value_at(curves[best[-1]], curve.resource),
             parent=parent,
             successor=self._explore(better.params, rng),
         )
 
 
-def _behind(curve: Curve) -> tuple[float, int]:
-    return curve.resource, curve.number
+def _value_at(curve: Curve, at: float) -> float:
+    """With what it came to the resource `at`."""
+    return curve.values[curve.index_at(at) or 0]
+
+
+def _place(run_id: str, ranked: list[str]) -> int:
+    """1 for the best; 0 for one that is not ranked."""
+    return ranked.index(run_id) + 1 if run_id in ranked else 0

@@ -109,25 +109,25 @@ def test_a_population_takes_turns_and_the_worst_makes_place_for_a_copy_of_the_be
     second = hand.start()
     log(hand, second, 1, 5.0)
     pause(hand, second)
-    again = hand.start()  # both are as far; the first goes first
-    assert (again.number, again.attempt, again.parent) == (1, 2, None)
-    log(hand, again, 2, 0.8)
-    pause(hand, again)
     yard.restart()
-    third = hand.start()
+    third = hand.start()  # both are as far; the worst goes first
     assert (third.number, third.attempt, third.parent) == (3, 1, first.run)
     assert third.params != second.params
-    log(hand, third, 3, 0.7)
-    hand.end(third)
+    log(hand, third, 2, 0.7)
+    pause(hand, third)
+    again = hand.start()
+    assert (again.number, again.attempt, again.parent) == (1, 2, None)
+    log(hand, again, 2, 0.8)
+    hand.end(again)
     last = hand.start()
-    assert (last.number, last.attempt) == (1, 3)
+    assert (last.number, last.attempt) == (3, 2)
     hand.end(last)
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
     assert states(yard, sweep) == [RunState.finished, RunState.stopped, RunState.finished]
     replaced, copy = yard.store.run(sweep.id, 2), yard.store.run(sweep.id, 3)
     assert replaced is not None
     assert copy is not None
-    assert "number 2 of 2 members, among the worst 1: its place goes to a copy of run 1 (0.8 at 2)" in (
+    assert "number 2 of 2 members, among the worst 1: its place goes to a copy of run 1 (1 at 1)" in (
         replaced.state_reason
     )
     assert copy.reason == "in the place of run 2: from the checkpoint of run 1, parameters near its"

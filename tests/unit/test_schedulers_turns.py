@@ -89,10 +89,22 @@ def test_the_member_that_is_furthest_behind_goes_first_and_the_worst_makes_place
     curves = {"a": curve(1, 9, 9, 1, 1), "b": curve(2, 9, 2), "c": curve(3, 9, 3), "d": curve(4, 9, 8, 7, 6)}
     turns = population().turns(curves)
     assert [(turn.run_id, turn.parent, turn.successor) for turn in turns] == [
-        ("b", None, None),
         ("c", None, None),
-        ("a", None, None),
+        ("b", None, None),
         ("d", "a", {"lr": 0.2}),
+        ("a", None, None),
+    ]
+
+
+def test_members_are_compared_where_both_have_been() -> None:
+    curves = {"a": curve(1, 9, 7, 1, 1), "b": curve(2, 9, 6), "c": curve(3, 9, 8), "d": curve(4, 9, 5)}
+    copy = curve(5)
+    copy.add(0.5, 5)
+    turns = population().turns(curves | {"copy": copy})
+    assert [(turn.run_id, turn.parent, turn.peers) for turn in turns[:3]] == [
+        ("c", "d", 4),  # a is ahead and was no better at 2; the copy has never been there
+        ("b", None, 4),
+        ("d", None, 4),
     ]
 
 
@@ -106,7 +118,7 @@ def test_nobody_goes_on_before_all_members_have_been_heard() -> None:
 def test_ended_members_are_neither_copied_nor_replaced() -> None:
     curves = {"a": curve(1, 0, 0, paused=False, ended=True), "b": curve(2, 9, 2), "c": curve(3, 9, 3)}
     turns: list[Turn] = population(size=3).turns(curves)
-    assert [(turn.run_id, turn.parent) for turn in turns] == [("b", None), ("c", "b")]
+    assert [(turn.run_id, turn.parent) for turn in turns] == [("c", "b"), ("b", None)]
 
 
 SPACE = Space.of(
@@ -146,4 +158,4 @@ def test_a_member_at_the_end_of_its_training_neither_pauses_nor_is_copied() -> N
     curves = {"a": curve(1, 9, 9, 1, 1), "b": curve(2, 9, 2), "c": curve(3, 9, 3)}
     assert rule.judge("a", curves) is None
     turns = [(turn.run_id, turn.parent) for turn in rule.turns(curves)]
-    assert turns == [("b", None), ("c", "b"), ("a", None)]
+    assert turns == [("c", "b"), ("b", None), ("a", None)]
