@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from sweepyard.bus.port import ControllerBus
 from sweepyard.clock import Clock
 from sweepyard.controller import moves, verbs
+from sweepyard.controller.audit import UNNAMED, entry_of
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.port import AgentVerb, Verb
 from sweepyard.controller.proposals import Answer
@@ -32,7 +33,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Agent, PriorRun, Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import Actor, Agent, PriorRun, Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -103,7 +104,7 @@ class Engine:
 
     # -- verbs: called by the API's threads -------------------------------------------------------------------
 
-    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = ()) -> Sweep:
+    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = (), *, by: Actor = UNNAMED) -> Sweep:
         """Store a new sweep and what it knows from elsewhere. Agents can join it from then on."""
         sweep = Sweep(
             id=moves.new_id(),
@@ -123,46 +124,85 @@ class Engine:
             ledger = Ledger.new(sweep, known)
             self._reconciler.add(ledger)
             ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
+            tx.add_audit(entry_of(by, "sweep.create", sweep.id, sweep, now))
             return sweep
 
         if is_costly(spec.method):
             self._proposer.warm(sweep.id)
         return self._do(work)
 
-    def control(self, sweep_id: str, verb: Verb) -> Sweep:
+    def control(self, sweep_id: str, verb: Verb, *, by: Actor = UNNAMED) -> Sweep:
         """`pause`, `resume`, `stop` or `cancel` a sweep: how it is when all that follows at once has followed.
 
         Raises:
             NotFound, Conflict: there is no such sweep, or its state does not allow the verb.
         """
-        self._on(sweep_id, lambda ledger, tx, now: verbs.control(ledger, tx, verb, now))
+        self._on(sweep_id, by, f"sweep.{verb}", lambda ledger, tx, now: verbs.control(ledger, tx, verb, now))
         return self._store.sweep(sweep_id) or self._known(sweep_id).sweep
 
-    def stop_run(self, sweep_id: str, ref: str | int) -> Run:
+    def stop_run(self, sweep_id: str, ref: str | int, *, by: Actor = UNNAMED) -> Run:
         """As `verbs.stop_run`."""
-        return self._on(sweep_id, lambda ledger, tx, now: verbs.stop_run(ledger, tx, ref, now))
+        return self._on(sweep_id, by, "run.stop", lambda ledger, tx, now: verbs.stop_run(ledger, tx, ref, now))
 
-    def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
+    def retry(
+        self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState], *, by: Actor = UNNAMED
+    ) -> list[Run]:
         """As `verbs.retry`."""
-        return self._on(sweep_id, lambda ledger, tx, now: verbs.retry(ledger, tx, refs, states, now))
+        return self._on(
+            sweep_id, by, "sweep.retry", lambda ledger, tx, now: verbs.retry(ledger, tx, refs, states, now)
+        )
 
     def edit(
-        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any]
+        self,
+        sweep_id: str,
+        source: str | Mapping[str, Any] | None,
+        wishes: Mapping[str, Any],
+        *,
+        by: Actor = UNNAMED,
     ) -> SpecVersion:
         """As `verbs.edit`."""
-        return self._on(sweep_id, lambda ledger, tx, now: verbs.edit(ledger, tx, source, wishes, now))
+        return self._on(
+            sweep_id, by, "sweep.edit", lambda ledger, tx, now: verbs.edit(ledger, tx, source, wishes, now)
+        )
 
-    def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
+    def enqueue(self, sweep_id: str, params: Params, *, outside: bool, by: Actor = UNNAMED) -> Run:
         """As `verbs.enqueue`; the run is offered before all that is still to be proposed."""
-        return self._on(sweep_id, lambda ledger, tx, now: verbs.enqueue(ledger, tx, params, now, outside=outside))
+        return self._on(
+            sweep_id,
+            by,
+            "run.enqueue",
+            lambda ledger, tx, now: verbs.enqueue(ledger, tx, params, now, outside=outside),
+        )
 
-    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> Agent:
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb, *, by: Actor = UNNAMED) -> Agent:
         """As `Reconciler.order_agent`: what is known of the agent then."""
-        self._on(sweep_id, lambda ledger, tx, _now: self._reconciler.order_agent(tx, ledger, agent_id, verb))
+
+        def work(ledger: Ledger, tx: Transaction, _now: float) -> str:
+            self._reconciler.order_agent(tx, ledger, agent_id, verb)
+            return f"agent {agent_id}"
+
+        self._on(sweep_id, by, f"agent.{verb}", work)
         return next(agent for agent in self._store.agents(sweep_id) if agent.id == agent_id)
 
-    def _on(self, sweep_id: str, work: Callable[[Ledger, Transaction, float], Made]) -> Made:
-        return self._do(lambda tx, now: work(self._known(sweep_id), tx, now))
+    def prune_audit(self, before: float, *, by: Actor = UNNAMED) -> int:
+        """Forget what the audit trail says of the time before: how many entries. That it was done is one."""
+
+        def work(tx: Transaction, now: float) -> int:
+            gone = tx.prune_audit(before)
+            tx.add_audit(entry_of(by, "audit.prune", "audit", f"{gone} entries", now))
+            return gone
+
+        return self._do(work)
+
+    def _on(self, sweep_id: str, by: Actor, verb: str, work: Callable[[Ledger, Transaction, float], Made]) -> Made:
+        """Do what somebody wants of a sweep, and note who it was."""
+
+        def noted(tx: Transaction, now: float) -> Made:
+            made = work(self._known(sweep_id), tx, now)
+            tx.add_audit(entry_of(by, verb, sweep_id, made, now))
+            return made
+
+        return self._do(noted)
 
     def _known(self, sweep_id: str) -> Ledger:
         ledger = self._reconciler.ledger(sweep_id)

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from sweepyard.clock import Clock
 from sweepyard.controller.guard import Guard
+from sweepyard.controller.limits import Limits
 from sweepyard.controller.port import ConnectionInfo, EnginePort
 from sweepyard.controller.problems import add_handlers
 from sweepyard.controller.routes import Parts, router
@@ -29,6 +30,7 @@ def make_app(
     connection: ConnectionInfo,
     api_key: str | None,
     clock: Clock,
+    limits: Limits | None = None,
     closing: threading.Event | None = None,
 ) -> FastAPI:
     """The application. Without `api_key`, and without keys in the store, it answers to
@@ -42,7 +44,7 @@ def make_app(
         docs_url=None,  # both would load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        middleware=[Middleware(Guard, api_key=api_key, keys=store.api_keys)],
+        middleware=[Middleware(Guard, api_key=api_key, keys=store, clock=clock, limits=limits or Limits())],
     )
     app.state.parts = Parts(
         store=store,

@@ -46,6 +46,7 @@ _CHANGE = (
 POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
     {("GET", path): Role.viewer for path in _LOOK}
     | dict.fromkeys(_CHANGE, Role.editor)
+    | dict.fromkeys((("GET", f"{API}/audit"), ("DELETE", f"{API}/audit")), Role.admin)
     # It tells secrets: the way to Redis, and what offers are signed with.
     | {("GET", f"{API}/connect"): Role.agent}
     | {("GET", f"{API}/health"): None}

@@ -25,7 +25,14 @@ _KINDS: Mapping[type[SweepyardError], tuple[int, str]] = {
 }
 """Status and kind of each error of ours; the first that fits counts."""
 
-_STATUS_KINDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method", 413: "too-large"}
+_STATUS_KINDS = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method",
+    413: "too-large",
+    429: "too-many-requests",
+}
 
 
 def problem(

@@ -22,9 +22,11 @@ from sweepyard.controller.stream import event_stream
 from sweepyard.controller.yamlfile import from_python
 from sweepyard.errors import NotFound
 from sweepyard.tracking.port import RunSort, Store
-from sweepyard.tracking.records import Run, RunState, Sweep
+from sweepyard.tracking.records import Actor, Run, RunState, Sweep
 from sweepyard.views import (
     AgentView,
+    AuditPage,
+    AuditView,
     Connection,
     EventView,
     Explanation,
@@ -34,6 +36,7 @@ from sweepyard.views import (
     Importances,
     NewSweep,
     PriorRunPage,
+    Pruned,
     Recommendation,
     RunDetail,
     RunPage,
@@ -44,6 +47,7 @@ from sweepyard.views import (
     VersionView,
 )
 
+DAY_S = 86_400.0
 MOST_ID = 2**63 - 1
 """The largest number that every database holds."""
 
@@ -65,6 +69,14 @@ def _parts(request: Request) -> Parts:
 
 
 WithParts: TypeAlias = Annotated[Parts, Depends(_parts)]
+
+
+def _caller(request: Request) -> Actor:
+    actor: Actor = request.state.actor  # from the guard
+    return actor
+
+
+Caller: TypeAlias = Annotated[Actor, Depends(_caller)]
 
 
 def _sweep(parts: WithParts, sweep_id: str) -> Sweep:
@@ -125,14 +137,16 @@ class SweepRequest(BaseModel):
 
 
 @router.post("/sweeps", status_code=201, responses=responses(400, 413))
-def create_sweep(body: SweepRequest, parts: WithParts, request: Request, response: Response) -> NewSweep:
+def create_sweep(
+    body: SweepRequest, parts: WithParts, caller: Caller, request: Request, response: Response
+) -> NewSweep:
     """Create a sweep."""
     source, name = (body.config, "sweep config") if body.yaml is None else (body.yaml, "sweep.yaml")
     wishes = {"project": body.project, "entity": body.entity, "name": body.name}
     spec = read_spec(source or {}, name=name, lenient=body.lenient, overrides=wishes)
     sources = [one if isinstance(one, str) else priors.Csv(one.name, one.csv) for one in body.prior_runs]
     known, notes = priors.gather(parts.store, spec, sources)
-    sweep = parts.engine.create_sweep(spec, known)
+    sweep = parts.engine.create_sweep(spec, known, by=caller)
     response.headers["Location"] = f"/api/v1/sweeps/{sweep.id}"
     return views.new_sweep(parts.store, sweep, str(request.base_url), (*spec.notes, *notes))
 
@@ -239,10 +253,10 @@ class RunRequest(BaseModel):
 
 
 @router.post("/sweeps/{sweep_id}/runs", status_code=201, responses=responses(404, 409, 413))
-def enqueue_run(sweep: ThatSweep, body: RunRequest, parts: WithParts) -> RunView:
+def enqueue_run(sweep: ThatSweep, body: RunRequest, parts: WithParts, caller: Caller) -> RunView:
     """Let the sweep try a point of the user's choice: the next free agent takes it."""
     params = from_python(body.params, name="point").value
-    return views.of(RunView, parts.engine.enqueue(sweep.id, params, outside=body.outside))
+    return views.of(RunView, parts.engine.enqueue(sweep.id, params, outside=body.outside, by=caller))
 
 
 class EditRequest(BaseModel):
@@ -263,11 +277,11 @@ class EditRequest(BaseModel):
 
 
 @router.patch("/sweeps/{sweep_id}", responses=responses(400, 404, 409, 413))
-def edit_sweep(sweep: ThatSweep, body: EditRequest, parts: WithParts) -> VersionView:
+def edit_sweep(sweep: ThatSweep, body: EditRequest, parts: WithParts, caller: Caller) -> VersionView:
     """Change limits, early termination, bounds and values of a sweep, in any state. Runs whose points are no
     longer in the space are marked."""
     source = body.config if body.yaml is None else body.yaml
-    return views.of(VersionView, parts.engine.edit(sweep.id, source, body.set))
+    return views.of(VersionView, parts.engine.edit(sweep.id, source, body.set, by=caller))
 
 
 @router.get("/sweeps/{sweep_id}/prior_runs", responses=responses(404))
@@ -292,10 +306,10 @@ class RetryRequest(BaseModel):
 
 
 @router.post("/sweeps/{sweep_id}/retry", responses=responses(404, 409, 413))
-def retry_runs(sweep: ThatSweep, body: RetryRequest, parts: WithParts) -> list[RunView]:
+def retry_runs(sweep: ThatSweep, body: RetryRequest, parts: WithParts, caller: Caller) -> list[RunView]:
     """Try ended runs again, with the same parameters, each as its next attempt. A sweep that has ended takes
     these up and nothing else."""
-    return [views.of(RunView, run) for run in parts.engine.retry(sweep.id, body.runs, body.states)]
+    return [views.of(RunView, run) for run in parts.engine.retry(sweep.id, body.runs, body.states, by=caller)]
 
 
 @router.get("/sweeps/{sweep_id}/agents", responses=responses(404))
@@ -305,24 +319,47 @@ def list_agents(sweep: ThatSweep, parts: WithParts) -> list[AgentView]:
 
 
 @router.post("/sweeps/{sweep_id}/agents/{agent_id}/{verb}", responses=responses(404))
-def order_agent(sweep: ThatSweep, agent_id: str, verb: AgentVerb, parts: WithParts) -> AgentView:
+def order_agent(sweep: ThatSweep, agent_id: str, verb: AgentVerb, parts: WithParts, caller: Caller) -> AgentView:
     """Drain (hand its run back and leave), stop (leave when its run has ended) or quarantine an agent (take
     nothing and stay), or release it (take runs again)."""
-    changed = parts.engine.order_agent(sweep.id, agent_id, verb)
+    changed = parts.engine.order_agent(sweep.id, agent_id, verb, by=caller)
     return next(view for view in views.agents(parts.store, sweep) if view.id == changed.id)
 
 
 @router.post("/sweeps/{sweep_id}/runs/{ref}/stop", responses=responses(404, 409))
-def stop_run(run: ThatRun, parts: WithParts) -> RunView:
+def stop_run(run: ThatRun, parts: WithParts, caller: Caller) -> RunView:
     """End one run early, as early termination would. The sweep goes on."""
-    return views.of(RunView, parts.engine.stop_run(run.sweep_id, run.id))
+    return views.of(RunView, parts.engine.stop_run(run.sweep_id, run.id, by=caller))
 
 
 @router.post("/sweeps/{sweep_id}/{verb}", responses=responses(404, 409))
-def control_sweep(sweep: ThatSweep, verb: Verb, parts: WithParts, request: Request) -> SweepView:
+def control_sweep(sweep: ThatSweep, verb: Verb, parts: WithParts, caller: Caller, request: Request) -> SweepView:
     """Pause (no new runs), resume, stop (no new runs, running ones finish) or cancel (kill everything)."""
-    changed = parts.engine.control(sweep.id, verb)
+    changed = parts.engine.control(sweep.id, verb, by=caller)
     return views.sweep_view(parts.store, changed, str(request.base_url))
+
+
+@router.get("/audit")
+def show_audit(
+    parts: WithParts,
+    before: Annotated[int | None, Query(ge=1, le=MOST_ID, description="Entries older than this id.")] = None,
+    limit: Limit = 100,
+) -> AuditPage:
+    """Who did what, newest first."""
+    entries = parts.store.audit(before_id=before, limit=limit)
+    next_before = entries[-1].id if len(entries) == limit else None
+    return AuditPage(items=[views.of(AuditView, entry) for entry in entries], next_before=next_before)
+
+
+@router.delete("/audit")
+def prune_audit(
+    parts: WithParts,
+    caller: Caller,
+    older_than_days: Annotated[float, Query(ge=0, le=36_500, description="Keep what is younger.")],
+) -> Pruned:
+    """Forget old entries of the audit trail. That it was done is an entry itself."""
+    before = parts.clock.wall() - DAY_S * older_than_days
+    return Pruned(entries=parts.engine.prune_audit(before, by=caller))
 
 
 @router.get("/connect", responses=responses(404))

@@ -27,6 +27,7 @@ from sweepyard.bus.embedded import EmbeddedRedis, GivenRedis
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.controller.engine import Engine
 from sweepyard.controller.http import ConnectionInfo, make_app
+from sweepyard.controller.limits import Limits
 from sweepyard.errors import Unavailable, UserError
 from sweepyard.settings import Settings
 from sweepyard.tracking.port import Store
@@ -77,6 +78,11 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             ),
             api_key=api_key,
             clock=SYSTEM_CLOCK,
+            limits=Limits(
+                requests_per_s=settings.requests_per_s,
+                wrong_keys=settings.wrong_keys,
+                body_bytes=settings.body_kib * 1024,
+            ),
             closing=closing,
         )
         service = _Service(app, engine, redis, closing, idle_exit_s=settings.idle_exit_s)

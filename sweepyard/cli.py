@@ -13,6 +13,7 @@ import typer
 
 from sweepyard.agent_cli import agent
 from sweepyard.agents_cli import agents
+from sweepyard.audit_cli import audit
 from sweepyard.backup_cli import backup, restore
 from sweepyard.doctor_cli import doctor
 from sweepyard.enqueue_cli import enqueue
@@ -52,6 +53,7 @@ app.command("best")(best)
 app.command("importance")(importance)
 app.command("doctor")(doctor)
 app.add_typer(keys, name="keys")
+app.command("audit")(audit)
 app.command("backup")(backup)
 app.command("restore")(restore)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,6 +25,7 @@ from sweepyard.errors import (
 from sweepyard.tracking.records import RunState
 from sweepyard.views import (
     AgentView,
+    AuditPage,
     Connection,
     EventView,
     Explanation,
@@ -34,6 +36,7 @@ from sweepyard.views import (
     NewSweep,
     PriorRunPage,
     ProblemView,
+    Pruned,
     Recommendation,
     RunDetail,
     RunPage,
@@ -53,6 +56,8 @@ TIMEOUT_S = 40.0
 """Longer than the service takes to answer that it is too busy."""
 
 CONNECT_TIMEOUT_S = 5.0
+PATIENCE_S = 30.0
+"""How long in all a client waits because the service says that it asks too often."""
 SILENCE_TIMEOUT_S = 60.0
 """How long an event stream may be silent; the service says something every 15 s."""
 
@@ -64,6 +69,8 @@ _ERRORS: Mapping[str, type[SweepyardError]] = {
     "not-found": NotFound,
     "conflict": Conflict,
     "unauthorized": Unauthorized,
+    "locked-out": Unauthorized,
+    "too-many-requests": Unavailable,
     "unavailable": Unavailable,
     "internal": SweepyardError,
 }
@@ -234,6 +241,15 @@ class Client:
         """What an agent needs to work on a sweep."""
         return self._ask(Connection, "GET", "/connect", {"sweep": sweep_id})
 
+    def audit(self, *, before: int | None = None, limit: int = 100) -> AuditPage:
+        """Who did what, newest first, from the entry before the id `before` on. For admins."""
+        query = {"limit": limit} | ({} if before is None else {"before": before})
+        return self._ask(AuditPage, "GET", "/audit", query)
+
+    def prune_audit(self, older_than_days: float) -> int:
+        """Forget old entries: how many."""
+        return self._ask(Pruned, "DELETE", "/audit", {"older_than_days": older_than_days}).entries
+
     def health(self) -> Health:
         return self._ask(Health, "GET", "/health")
 
@@ -284,8 +300,15 @@ class Client:
     ) -> Answer:
         content = None if body is None else _encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
-        with self._explained():
-            response = self._http.request(method, path, params=query, content=content, headers=headers)
+        waited_s = 0.0
+        while True:
+            with self._explained():
+                response = self._http.request(method, path, params=query, content=content, headers=headers)
+            pause_s = _pause_s(response)
+            waited_s += pause_s
+            if not pause_s or waited_s > PATIENCE_S:
+                break
+            time.sleep(pause_s)
         if not response.is_success:
             raise self._error(response)
         try:
@@ -332,6 +355,14 @@ def _host(url: str) -> str:
     except ValueError:
         pass
     raise UserError(f"'{url}' is not the address of a service. It should look like http://host:7077.")
+
+
+def _pause_s(response: httpx.Response) -> float:
+    """How long the service wants to be left alone before it is asked the same again; 0: it does not."""
+    if response.status_code != 429 or b"locked-out" in response.content:
+        return 0.0
+    after = response.headers.get("retry-after", "")
+    return float(after) if after.isascii() and after.isdecimal() else 1.0
 
 
 def _safe(part: str | int) -> str:

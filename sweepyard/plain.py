@@ -45,6 +45,14 @@ def dumps(value: Any) -> str:
         return json.dumps(to_plain(value), separators=(",", ":"), allow_nan=False)
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """`text` without what a terminal obeys: control characters, escape sequences, marks that turn the direction.
+
+    `keep`: characters that stay all the same, such as the ends of lines.
+    """
+    return "".join(letter for letter in text if letter.isprintable() or letter in keep)
+
+
 def finite(value: Any) -> float | None:
     """`value` as a float if it is a finite number, else None. Booleans are not numbers here."""
     if isinstance(value, bool) or not isinstance(value, int | float):

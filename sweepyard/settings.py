@@ -42,6 +42,16 @@ class Settings(BaseSettings):
         None, description="Address of the service to talk to; unset: the one that serves the directory."
     )
     api_key: SecretStr | None = Field(None, description="What clients must show the service, and do show it.")
+    requests_per_s: float = Field(
+        200.0,
+        gt=0,
+        description="How many requests the service takes a second from one address, and ten times that at once; "
+        "who asks more often is told to wait (429).",
+    )
+    wrong_keys: int = Field(
+        10, ge=1, description="After so many wrong API keys an address may show one more each 30 s."
+    )
+    body_kib: int = Field(1024, ge=1, description="The most that a request may bring, in KiB.")
     heartbeat_s: float = Field(5.0, gt=0, description="How often an agent says that it lives.")
     lost_after_s: float = Field(15.0, gt=0, description="Silence after which an agent is given up as lost.")
     stop_after_s: float = Field(

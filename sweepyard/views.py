@@ -18,6 +18,7 @@ from sweepyard.tracking.records import (
     Middle,
     Order,
     Outcome,
+    Role,
     RunState,
     Summary,
     SweepState,
@@ -405,6 +406,28 @@ class Health(View):
     instance: str
     engine: str
     redis: str
+
+
+class AuditView(View):
+    """Who did what, to what."""
+
+    id: int
+    at: float
+    actor: str = Field(description="The name of the API key, or who it was where there is none.")
+    role: Role
+    address: str = Field(description="From where.")
+    verb: str
+    target: str
+    text: str
+
+
+class AuditPage(View):
+    items: list[AuditView]
+    next_before: int | None = Field(description="Ask again with `before` set to it; null: that was all.")
+
+
+class Pruned(View):
+    entries: int = Field(description="How many were forgotten.")
 
 
 class ProblemItem(View):

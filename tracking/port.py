@@ -14,6 +14,7 @@ from sweepyard.tracking.records import (
     Agent,
     ApiKey,
     Attempt,
+    AuditEntry,
     Decision,
     Event,
     Point,
@@ -68,6 +69,12 @@ class Transaction(Protocol):
 
     def save_agent(self, agent: Agent) -> None:
         """Insert or update by id."""
+
+    def add_audit(self, entry: AuditEntry) -> None: ...
+
+    def prune_audit(self, before: float) -> int:
+        """Forget the entries that were written before a time: how many there were."""
+        ...
 
     def set_cursor(self, source: str, position: str) -> None: ...
 
@@ -181,6 +188,14 @@ class Store(Protocol):
 
     def api_keys(self) -> list[ApiKey]:
         """By name."""
+        ...
+
+    def used_api_key(self, name: str, at: float) -> None:
+        """Note when a key was last used; nothing if it is not there any more. Anyone may, without an epoch."""
+        ...
+
+    def audit(self, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        """Newest first, from the one before `before_id` on."""
         ...
 
     def close(self) -> None: ...

@@ -369,3 +369,35 @@ class ApiKey:
     role: Role
     digest: str
     created_at: float
+    expires_at: float | None = None
+    """When it ends by itself, None: never."""
+    last_used_at: float | None = None
+    """To the minute; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks for a change: `name` is that of an API key, or says where there is none; `address`: from where."""
+
+    name: str
+    role: Role
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, to what, and when: written with the change itself, and never changed."""
+
+    at: float
+    actor: str
+    role: Role
+    address: str
+    verb: str
+    target: str
+    text: str = ""
+    id: int = 0
+
+    @classmethod
+    def of(cls, by: Actor, verb: str, target: str, at: float, text: str = "") -> AuditEntry:
+        """That `by` has done it."""
+        return cls(at=at, actor=by.name, role=by.role, address=by.address, verb=verb, target=target, text=text)

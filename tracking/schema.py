@@ -234,6 +234,20 @@ api_keys = table(
     column("role", Word(Role)),
     column("digest", Text),
     column("created_at", Number),
+    column("expires_at", Number),
+    column("last_used_at", Number),
+)
+
+audit = table(
+    "audit",
+    column("id", BigInteger),
+    column("at", Number),
+    column("actor", Text),
+    column("role", Word(Role)),
+    column("address", Text),
+    column("verb", Text),
+    column("target", Text),
+    column("text", Text),
 )
 
 cursors = table("cursors", column("source", Text), column("position", Text))
@@ -252,5 +266,6 @@ TABLES = (
     events,
     agents,
     api_keys,
+    audit,
     cursors,
 )

@@ -19,9 +19,11 @@ from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
     RUN_SCORED,
     SWEEP_ENDED,
+    Actor,
     Agent,
     ApiKey,
     Attempt,
+    AuditEntry,
     Decision,
     Event,
     Point,
@@ -38,6 +40,7 @@ from sweepyard.tracking.schema import (
     agents,
     api_keys,
     attempts,
+    audit,
     cursors,
     decisions,
     events,
@@ -52,7 +55,9 @@ from sweepyard.tracking.schema import (
 )
 from sweepyard.tracking.transaction import SqlTransaction
 
-Record = TypeVar("Record", Sweep, SpecVersion, PriorRun, Run, Attempt, Row, Decision, Event, Agent, ApiKey)
+Record = TypeVar(
+    "Record", Sweep, SpecVersion, PriorRun, Run, Attempt, Row, Decision, Event, Agent, ApiKey, AuditEntry
+)
 
 SWEEPS = select(
     projects.c.entity,
@@ -264,7 +269,15 @@ class SqlStore:
     def api_keys(self) -> list[ApiKey]:
         return self._all(ApiKey, select(*api_keys.c).order_by(api_keys.c.name))
 
-    def add_api_key(self, key: ApiKey) -> None:
+    def used_api_key(self, name: str, at: float) -> None:
+        with self._database.writing() as connection:
+            connection.execute(update(api_keys).where(api_keys.c.name == name).values(last_used_at=at))
+
+    def audit(self, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        chosen = select(*audit.c).order_by(audit.c.id.desc()).limit(limit)
+        return self._all(AuditEntry, chosen if before_id is None else chosen.where(audit.c.id < before_id))
+
+    def add_api_key(self, key: ApiKey, by: Actor) -> None:
         """Keys are no part of what a controller writes: whoever can open the store may add one.
 
         Raises:
@@ -274,12 +287,15 @@ class SqlStore:
             if connection.execute(select(api_keys.c.name).where(api_keys.c.name == key.name)).first():
                 raise Conflict(f"There is a key '{key.name}' already. Revoke it first, or choose another name.")
             connection.execute(insert(api_keys).values(**asdict(key)))
+            told = AuditEntry.of(by, "key.create", key.name, key.created_at, f"of the role {key.role}")
+            SqlTransaction(connection).add_audit(told)
 
-    def remove_api_key(self, name: str) -> None:
+    def remove_api_key(self, name: str, by: Actor, now: float) -> None:
         """Raises `NotFound` if there is none of that name."""
         with self._database.writing() as connection:
             if not connection.execute(delete(api_keys).where(api_keys.c.name == name)).rowcount:
                 raise NotFound(f"There is no key '{name}'. `sweepyard keys list` shows those that are.")
+            SqlTransaction(connection).add_audit(AuditEntry.of(by, "key.revoke", name, now))
 
     def close(self) -> None:
         self._database.close()

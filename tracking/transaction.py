@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     Connection,
     CursorResult,
+    Delete,
     Insert,
     TableClause,
     Update,
     bindparam,
+    delete,
     exc,
     exists,
     insert,
@@ -25,6 +27,7 @@ from sweepyard.tracking.database import first_line
 from sweepyard.tracking.records import (
     Agent,
     Attempt,
+    AuditEntry,
     Decision,
     Event,
     Point,
@@ -38,6 +41,7 @@ from sweepyard.tracking.schema import (
     Text,
     agents,
     attempts,
+    audit,
     cursors,
     decisions,
     events,
@@ -100,6 +104,8 @@ ADD_DECISION = insert(decisions)
 ADD_EVENT = insert(events)
 ADD_AGENT = insert(agents)
 SAVE_AGENT = update(agents).where(agents.c.id == _bound("of_id"))
+ADD_AUDIT = insert(audit)
+PRUNE_AUDIT = delete(audit).where(audit.c.at < bindparam("before"))
 ADD_CURSOR = insert(cursors)
 SAVE_CURSOR = update(cursors).where(cursors.c.source == _bound("of_source"))
 
@@ -165,6 +171,14 @@ class SqlTransaction:
         values = _values(agent)
         self._upsert(SAVE_AGENT, ADD_AGENT, values, {"of_id": agent.id})
 
+    def add_audit(self, entry: AuditEntry) -> None:
+        values = _values(entry)
+        del values["id"]
+        self._write(ADD_AUDIT, values)
+
+    def prune_audit(self, before: float) -> int:
+        return self._write(PRUNE_AUDIT, {"before": before}).rowcount
+
     def set_cursor(self, source: str, position: str) -> None:
         self._upsert(SAVE_CURSOR, ADD_CURSOR, {"source": source, "position": position}, {"of_source": source})
 
@@ -180,7 +194,7 @@ class SqlTransaction:
         if values:
             self._write(statement, values)
 
-    def _write(self, statement: Insert | Update, values: Values | list[Values]) -> CursorResult[Any]:
+    def _write(self, statement: Insert | Update | Delete, values: Values | list[Values]) -> CursorResult[Any]:
         try:
             return self._connection.execute(statement, values)
         except exc.IntegrityError as error:
@@ -195,7 +209,7 @@ def _some(record: Any, names: Iterable[str]) -> Values:
     return {name: getattr(record, name) for name in names}
 
 
-def _refused(statement: Insert | Update, values: Values | list[Values], cause: str) -> IllegalTransition:
+def _refused(statement: Insert | Update | Delete, values: Values | list[Values], cause: str) -> IllegalTransition:
     telling = ("of_id", "of_key", "of_run", "of_n", "id", "run_key", "n", "number", "state")
     facts = values if isinstance(values, dict) else values[0]
     shown = ", ".join(f"{name.removeprefix('of_')}={facts[name]}" for name in telling if name in facts)

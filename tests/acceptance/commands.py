@@ -112,8 +112,8 @@ class Place:
         self.started.append(Started(process))
         return self.started[-1]
 
-    def json(self, *words: object) -> object:
-        done = self.run(*words, "--json")
+    def json(self, *words: object, **environment: str) -> object:
+        done = self.run(*words, "--json", **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -112,6 +112,17 @@ def test_keys_are_made_listed_and_revoked(place: Place) -> None:
     assert place.run("status", SWEEPYARD_API_KEY=key).returncode == 0
     refused = place.run("sweep", file, SWEEPYARD_API_KEY=key)
     assert (refused.returncode, "needs the role 'editor'" in refused.stderr) == (2, True)
+    other = place.run("keys", "create", "root", "--role", "admin", "--expires", "90d").stdout.strip()
+    reader, root = place.json("keys", "list")
+    assert (reader["expires_at"], root["last_used_at"]) == (None, None)
+    assert reader["last_used_at"]
+    assert root["expires_at"]
+    assert re.search(r"root  admin  made .* UTC  never used  expires ", place.run("keys", "list").stdout)
+    assert place.run("audit", SWEEPYARD_API_KEY=key).returncode == 2
+    done = [(one["verb"], one["target"]) for one in place.json("audit", SWEEPYARD_API_KEY=other)]
+    assert done == [("key.create", "root"), ("key.create", "reader")]
+    wrong = place.run("keys", "create", "late", "--expires", "2020-01-01")
+    assert (wrong.returncode, wrong.stderr) == (2, "sweepyard: --expires 2020-01-01: that is over already.\n")
     assert place.run("keys", "revoke", "reader").returncode == 0
     assert place.run("status", SWEEPYARD_API_KEY=key).returncode == 2
     assert place.run("keys", "revoke", "reader").returncode == 2

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from sweepyard.errors import Fenced, IllegalTransition
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
+    Actor,
     Agent,
     Attempt,
     AttemptState,
+    AuditEntry,
     Decision,
     Event,
     Outcome,
     Point,
     PriorRun,
+    Role,
     Row,
     Run,
     RunState,
@@ -480,6 +483,19 @@ class StoreConformance:
                 t.set_cursor("other", "1")
             assert store.cursor("reports") == position
         assert store.cursor("other") == "1"
+
+    def test_the_audit_trail_newest_first(self, store: Store, begin: Begin) -> None:
+        by = Actor(name=TEXT, role=Role.editor, address="10.0.0.1")
+        with begin() as t:
+            for n in range(5):
+                t.add_audit(AuditEntry.of(by, "sweep.pause", f"s{n}", at=float(n), text=TEXT))
+        newest, *_, oldest = store.audit()
+        assert replace(newest, id=0) == AuditEntry.of(by, "sweep.pause", "s4", at=4.0, text=TEXT)
+        assert [entry.target for entry in store.audit(before_id=newest.id, limit=2)] == ["s3", "s2"]
+        assert store.audit(before_id=oldest.id) == []
+        with begin() as t:
+            assert t.prune_audit(3.0) == 3
+        assert [entry.target for entry in store.audit()] == ["s4", "s3"]
 
     def test_a_batch_may_be_empty(self, store: Store, begin: Begin, run: Run) -> None:
         with begin() as t:

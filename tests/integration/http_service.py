@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
 
-from sweepyard.clock import wait_until
+from sweepyard.clock import SystemClock, wait_until
 from sweepyard.controller import verbs
+from sweepyard.controller.audit import entry_of
 from sweepyard.controller.http import ConnectionInfo, make_app
 from sweepyard.controller.ledger import Ledger
+from sweepyard.controller.limits import Limits
 from sweepyard.controller.moves import first_version, new_id
 from sweepyard.controller.port import AgentVerb, Verb
 from sweepyard.controller.spec import Spec, read_spec
@@ -23,6 +25,7 @@ from sweepyard.errors import NotFound
 from sweepyard.plain import Params
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import (
+    Actor,
     Agent,
     Attempt,
     AttemptState,
@@ -39,8 +42,12 @@ from sweepyard.tracking.records import (
 )
 from sweepyard.tracking.sql import SqlStore
 
+Made = TypeVar("Made")
+
 KEY = "open-sesame"
 NOW = 2000.0
+GENEROUS = Limits(requests_per_s=1e6, wrong_keys=10**6)
+"""So that tests may ask as fast as they can."""
 SWEEP = "abcd1234"
 CONFIG = {
     "method": "random",
@@ -53,13 +60,10 @@ CONFIG = {
 }
 
 
-class FixedClock:
-    """Always `NOW`."""
+class FixedClock(SystemClock):
+    """Always `NOW`, as far as anyone sees."""
 
     def wall(self) -> float:
-        return NOW
-
-    def monotonic(self) -> float:
         return NOW
 
 
@@ -70,7 +74,7 @@ class StoreEngine:
         self.store = store
         self.epoch = store.take_over()
 
-    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = ()) -> Sweep:
+    def create_sweep(self, spec: Spec, prior_runs: Sequence[PriorRun] = (), *, by: Actor) -> Sweep:
         sweep = Sweep(
             id=new_id(),
             entity=spec.entity,
@@ -85,46 +89,60 @@ class StoreEngine:
             tx.add_version(first_version(sweep))
             tx.add_prior_runs([replace(run, sweep_id=sweep.id) for run in prior_runs])
             tx.add_event(Event(sweep_id=sweep.id, kind="sweep.created", text="made", at=NOW))
+            tx.add_audit(entry_of(by, "sweep.create", sweep.id, sweep, NOW))
         return sweep
 
-    def control(self, sweep_id: str, verb: Verb) -> Sweep:
-        with self._on(sweep_id) as (ledger, tx):
+    def control(self, sweep_id: str, verb: Verb, *, by: Actor) -> Sweep:
+        def work(ledger: Ledger, tx: Transaction) -> Sweep:
             verbs.control(ledger, tx, verb, NOW)
-        return ledger.sweep
+            return ledger.sweep
 
-    def stop_run(self, sweep_id: str, ref: str | int) -> Run:
-        with self._on(sweep_id) as (ledger, tx):
-            return verbs.stop_run(ledger, tx, ref, NOW)
+        return self._on(sweep_id, by, f"sweep.{verb}", work)
 
-    def retry(self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState]) -> list[Run]:
-        with self._on(sweep_id) as (ledger, tx):
-            return verbs.retry(ledger, tx, refs, states, NOW)
+    def stop_run(self, sweep_id: str, ref: str | int, *, by: Actor) -> Run:
+        return self._on(sweep_id, by, "run.stop", lambda ledger, tx: verbs.stop_run(ledger, tx, ref, NOW))
+
+    def retry(
+        self, sweep_id: str, refs: Sequence[str | int], states: Collection[RunState], *, by: Actor
+    ) -> list[Run]:
+        return self._on(sweep_id, by, "sweep.retry", lambda ledger, tx: verbs.retry(ledger, tx, refs, states, NOW))
 
     def edit(
-        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any]
+        self, sweep_id: str, source: str | Mapping[str, Any] | None, wishes: Mapping[str, Any], *, by: Actor
     ) -> SpecVersion:
-        with self._on(sweep_id) as (ledger, tx):
-            return verbs.edit(ledger, tx, source, wishes, NOW)
+        return self._on(sweep_id, by, "sweep.edit", lambda ledger, tx: verbs.edit(ledger, tx, source, wishes, NOW))
 
-    def enqueue(self, sweep_id: str, params: Params, *, outside: bool) -> Run:
-        with self._on(sweep_id) as (ledger, tx):
-            return verbs.enqueue(ledger, tx, params, NOW, outside=outside)
+    def enqueue(self, sweep_id: str, params: Params, *, outside: bool, by: Actor) -> Run:
+        return self._on(
+            sweep_id,
+            by,
+            "run.enqueue",
+            lambda ledger, tx: verbs.enqueue(ledger, tx, params, NOW, outside=outside),
+        )
 
-    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb) -> Agent:
+    def order_agent(self, sweep_id: str, agent_id: str, verb: AgentVerb, *, by: Actor) -> Agent:
         found = next((agent for agent in self.store.agents(sweep_id) if agent.id == agent_id), None)
         if found is None:
             raise NotFound(f"There is no agent '{agent_id}'.")
         changed = replace(found, order=None if verb == "release" else verb, order_reason="asked for by the user")
         with self.store.transaction(self.epoch) as tx:
             tx.save_agent(changed)
+            tx.add_audit(entry_of(by, f"agent.{verb}", sweep_id, f"agent {agent_id}", NOW))
         return changed
 
-    @contextmanager
-    def _on(self, sweep_id: str) -> Iterator[tuple[Ledger, Transaction]]:
+    def prune_audit(self, before: float, *, by: Actor) -> int:
+        with self.store.transaction(self.epoch) as tx:
+            gone = tx.prune_audit(before)
+            tx.add_audit(entry_of(by, "audit.prune", "audit", f"{gone} entries", NOW))
+        return gone
+
+    def _on(self, sweep_id: str, by: Actor, verb: str, work: Callable[[Ledger, Transaction], Made]) -> Made:
         sweep = self.store.sweep(sweep_id)
         assert sweep is not None
         with self.store.transaction(self.epoch) as tx:
-            yield Ledger.read(self.store, sweep), tx
+            made = work(Ledger.read(self.store, sweep), tx)
+            tx.add_audit(entry_of(by, verb, sweep_id, made, NOW))
+            return made
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok", "engine": "ok", "redis": "ok", "epoch": self.epoch}
@@ -135,6 +153,7 @@ def make_service(
     *,
     api_key: str | None = None,
     redis_url: str = "redis://10.0.0.1:6379/0",
+    limits: Limits | None = None,
     closing: threading.Event | None = None,
 ) -> FastAPI:
     """The application on `store`, which holds `SWEEP` and its past."""
@@ -144,7 +163,13 @@ def make_service(
     connection = ConnectionInfo(redis_url=redis_url, prefix="sy-test", heartbeat_s=5, lost_after_s=15)
     clock = FixedClock()
     return make_app(
-        store=store, engine=engine, connection=connection, api_key=api_key, clock=clock, closing=closing
+        store=store,
+        engine=engine,
+        connection=connection,
+        api_key=api_key,
+        clock=clock,
+        limits=limits or GENEROUS,
+        closing=closing,
     )
 
 

@@ -14,10 +14,11 @@ from starlette.routing import Route
 
 from sweepyard.controller.policy import POLICY
 from sweepyard.errors import Conflict, NotFound
-from sweepyard.tracking.apikeys import digest_of, new_key, role_of
-from sweepyard.tracking.records import Role
+from sweepyard.tracking.apikeys import digest_of, key_of, new_key
+from sweepyard.tracking.records import Actor, Role
 from sweepyard.tracking.sql import SqlStore, open_store
 
+ME = Actor(name="me", role=Role.admin)
 MASTER = "the key of the environment"
 STREAM = ("GET", "/api/v1/stream")
 Yard: TypeAlias = tuple[FastAPI, Client, dict[Role, str]]
@@ -29,7 +30,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
         shown = {}
         for role in Role:
             shown[role], key = new_key(f"a {role}", role, 1.0)
-            store.add_api_key(key)
+            store.add_api_key(key, ME)
         app = make_service(store, api_key=MASTER)
         with serving(app) as url, Client(base_url=url, timeout=60) as client:
             yield app, client, shown
@@ -92,18 +93,18 @@ def test_the_store_has_hashes_and_a_revoked_key_is_nobodys(store: SqlStore) -> N
     other, _ = new_key("other", Role.admin, 1.0)
     assert shown != other
     assert len(shown) > 40
-    store.add_api_key(key)
+    store.add_api_key(key, ME)
     assert store.api_keys() == [key]
     assert key.digest == digest_of(shown)
     assert shown not in repr(store.api_keys())
-    assert role_of(shown, store.api_keys()) is Role.editor
-    assert role_of(other, store.api_keys()) is role_of("", store.api_keys()) is None
+    assert key_of(shown, store.api_keys()) == key
+    assert key_of(other, store.api_keys()) is key_of("", store.api_keys()) is None
     with pytest.raises(Conflict, match="already"):
-        store.add_api_key(new_key("ci", Role.viewer, 2.0)[1])
-    store.remove_api_key("ci")
-    assert role_of(shown, store.api_keys()) is None
+        store.add_api_key(new_key("ci", Role.viewer, 2.0)[1], ME)
+    store.remove_api_key("ci", ME, 3.0)
+    assert key_of(shown, store.api_keys()) is None
     with pytest.raises(NotFound, match="keys list"):
-        store.remove_api_key("ci")
+        store.remove_api_key("ci", ME, 3.0)
 
 
 def test_the_first_key_closes_the_door_and_the_end_of_the_last_one_does_not_open_it(sqlite_url: str) -> None:
@@ -114,8 +115,8 @@ def test_the_first_key_closes_the_door_and_the_end_of_the_last_one_does_not_open
     ):
         assert client.get("/api/v1/sweeps").status_code == 200
         shown, key = new_key("first", Role.viewer, 1.0)
-        store.add_api_key(key)
+        store.add_api_key(key, ME)
         assert client.get("/api/v1/sweeps").status_code == 401
         assert client.get("/api/v1/sweeps", headers={"Authorization": f"Bearer {shown}"}).status_code == 200
-        store.remove_api_key("first")
+        store.remove_api_key("first", ME, 3.0)
         assert client.get("/api/v1/sweeps", headers={"Authorization": f"Bearer {shown}"}).status_code == 401

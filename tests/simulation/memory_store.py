@@ -26,6 +26,7 @@ from sweepyard.tracking.records import (
     Agent,
     ApiKey,
     Attempt,
+    AuditEntry,
     Decision,
     Event,
     Point,
@@ -54,6 +55,7 @@ TABLES = (
     "decisions",
     "events",
     "agents",
+    "audit",
     "cursors",
 )
 
@@ -96,6 +98,13 @@ class MemoryStore:
 
     def api_keys(self) -> list[ApiKey]:
         return []
+
+    def used_api_key(self, name: str, at: float) -> None:
+        """There are none."""
+
+    def audit(self, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        mine = [each for each in self._all("audit") if before_id is None or each.id < before_id]
+        return mine[::-1][:limit]
 
     def take_over(self) -> int:
         with self._tables.writing:
@@ -254,6 +263,7 @@ class MemoryTransaction:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._new: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self._pruned: list[int] = []
 
     def commit(self) -> None:
         self._tables.last = self._new
@@ -264,6 +274,8 @@ class MemoryTransaction:
                     self._tables.data[name].setdefault(key, {}).update(value)
                 else:
                     self._tables.data[name][key] = value
+        for id in self._pruned:
+            self._tables.data["audit"].pop(id, None)
         for key, run in self._new["runs"].items():
             if key not in self._tables.runs_of[run.sweep_id]:
                 self._tables.runs_of[run.sweep_id].append(key)
@@ -348,6 +360,17 @@ class MemoryTransaction:
     def save_agent(self, agent: Agent) -> None:
         self._there("sweeps", agent.sweep_id)
         self._new["agents"][agent.id] = agent
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        id = next(self._tables.keys)
+        self._add("audit", id, replace(entry, id=id, text=_text(entry.text)))
+
+    def prune_audit(self, before: float) -> int:
+        gone = [id for id, entry in self._view("audit").items() if entry.at < before]
+        for id in gone:
+            self._new["audit"].pop(id, None)
+            self._pruned.append(id)
+        return len(gone)
 
     def set_cursor(self, source: str, position: str) -> None:
         self._new["cursors"][source] = position

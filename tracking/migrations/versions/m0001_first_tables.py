@@ -244,11 +244,26 @@ CREATE TABLE agents (
 ) {strict};
 
 CREATE TABLE api_keys (
-    name       TEXT NOT NULL PRIMARY KEY,
-    role       TEXT NOT NULL CHECK (role IN ('viewer', 'agent', 'editor', 'admin')),
-    digest     TEXT NOT NULL UNIQUE,
-    created_at {real} NOT NULL
+    name         TEXT NOT NULL PRIMARY KEY,
+    role         TEXT NOT NULL CHECK (role IN ('viewer', 'agent', 'editor', 'admin')),
+    digest       TEXT NOT NULL UNIQUE,
+    created_at   {real} NOT NULL,
+    expires_at   {real},
+    last_used_at {real}
 ) {strict};
+
+CREATE TABLE audit (
+    id      {id},
+    at      {real} NOT NULL,
+    actor   TEXT NOT NULL,
+    role    TEXT NOT NULL CHECK (role IN ('viewer', 'agent', 'editor', 'admin')),
+    address TEXT NOT NULL,
+    verb    TEXT NOT NULL,
+    target  TEXT NOT NULL,
+    text    TEXT NOT NULL
+) {strict};
+
+CREATE INDEX audit_by_time ON audit (at);
 
 CREATE TABLE cursors (
     source   TEXT NOT NULL PRIMARY KEY,
@@ -293,6 +308,8 @@ def upgrade() -> None:
     for table, column in IMMUTABLE:
         _guard(dialect, table, column, f"OLD.{column} <> NEW.{column}", f"{table}.{column} never changes")
     _guard(dialect, "sweeps", "spec", OTHER_SPEC, "another spec needs a higher version")
+    for column in ("at", "actor", "role", "address", "verb", "target", "text"):
+        _guard(dialect, "audit", column, f"OLD.{column} <> NEW.{column}", "the audit trail never changes")
     first = text("INSERT INTO meta (id, instance_id, epoch, signing_key) VALUES (1, :name, 0, :key)")
     op.execute(first.bindparams(name=_new_id(), key=secrets.token_hex(32)))
 
