@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from sweepyard.agent.rundir import RunInfo
 from sweepyard.agent.spool import Outbox
 from sweepyard.agent.supervisor import Exit, Ladder, Wish, verdict
 from sweepyard.bus.wire import AttemptRef, Ended, Offer, Started
+from sweepyard.redaction import redact, secrets_of
 from sweepyard.tracking.records import Outcome
 
 
@@ -76,7 +78,7 @@ class LiveAttempt:
 
     def end(self, code: int | None, number: int | None) -> Ended:
         """Its first process has ended, and the rest was killed."""
-        log = rundir.tail(self.run_dir / rundir.OUTPUT)
+        log = redact(rundir.tail(self.run_dir / rundir.OUTPUT), secrets_of(os.environ))
         end = Exit(code=code, signal=number, told=self.outbox.exit_code(), tail=log)
         self.ended = verdict(self.ladder, end)
         if self.started_at_s is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control, Left, Message, Presence, Report
 from sweepyard.errors import Unavailable
+from sweepyard.redaction import redact
 
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
@@ -109,7 +110,7 @@ class Contact:
     def leave(self, reason: str) -> None:
         """Say goodbye, if anyone hears it."""
         with contextlib.suppress(Unavailable):
-            self._bus.leave(Left(sweep=self._agent.sweep, agent=self._agent.id, reason=reason))
+            self._bus.leave(Left(sweep=self._agent.sweep, agent=self._agent.id, reason=redact(reason)))
 
     def _presence(self, running: Collection[AttemptRef], free: int) -> Presence:
         self._beat += 1

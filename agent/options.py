@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,8 @@ class Options:
 
     sweep: str
     url: str
-    api_key: str | None = None
-    redis_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    redis_url: str | None = field(default=None, repr=False)
     dir: str = ".sweepyard"
     term_grace_s: float = 10.0
     stop_after_s: float = 900.0

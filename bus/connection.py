@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sweepyard.errors import Unavailable, UserError
+from sweepyard.redaction import without_login
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -32,8 +33,9 @@ def connect(url: str, *, wait_s: float = 0.0) -> redis.Redis:
             retry=Retry(NoBackoff(), 1),
         )
     except ValueError as error:
+        why = "" if "@" in url else f" ({error})"  # which may hold half of a password
         raise UserError(
-            f"'{url}' is not a Redis URL ({error}). It should look like redis://host:6379/0."
+            f"'{without_login(url)}' is not a Redis URL{why}. It should look like redis://host:6379/0."
         ) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from sweepyard.controller.spec import Spec
@@ -19,7 +19,7 @@ AgentVerb: TypeAlias = Literal["drain", "stop", "quarantine", "release"]
 class ConnectionInfo:
     """What agents are told about the bus."""
 
-    redis_url: str
+    redis_url: str = field(repr=False)
     prefix: str
     heartbeat_s: float
     lost_after_s: float

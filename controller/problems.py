@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from sweepyard.errors import Conflict, NotFound, SpecError, SweepyardError, Unauthorized, Unavailable, UserError
+from sweepyard.redaction import redact
 from sweepyard.views import ProblemItem, ProblemView
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,7 +49,7 @@ def problem(
         type=f"urn:sweepyard:problem:{kind}",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
+        detail=redact(detail),
         errors=list(errors),
     )
     return Response(view.model_dump_json(), status, headers, MEDIA_TYPE)

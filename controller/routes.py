@@ -281,7 +281,7 @@ def edit_sweep(sweep: ThatSweep, body: EditRequest, parts: WithParts, caller: Ca
     """Change limits, early termination, bounds and values of a sweep, in any state. Runs whose points are no
     longer in the space are marked."""
     source = body.config if body.yaml is None else body.yaml
-    return views.of(VersionView, parts.engine.edit(sweep.id, source, body.set, by=caller))
+    return views.version_view(parts.engine.edit(sweep.id, source, body.set, by=caller))
 
 
 @router.get("/sweeps/{sweep_id}/prior_runs", responses=responses(404))
@@ -293,7 +293,7 @@ def list_prior_runs(sweep: ThatSweep, parts: WithParts, offset: Offset = 0, limi
 @router.get("/sweeps/{sweep_id}/versions", responses=responses(404))
 def list_versions(sweep: ThatSweep, parts: WithParts) -> list[VersionView]:
     """A sweep's spec through all its edits, oldest first."""
-    return [views.of(VersionView, version) for version in parts.store.versions(sweep.id)]
+    return [views.version_view(version) for version in parts.store.versions(sweep.id)]
 
 
 class RetryRequest(BaseModel):

@@ -8,10 +8,14 @@ from typing import Any
 from sweepyard.controller.specmodel import Exponents, Part, Uniform
 from sweepyard.controller.spelling import show
 from sweepyard.controller.yamlfile import number
+from sweepyard.redaction import redact_words
 
 
 def on_sweep(data: dict[str, Any]) -> Iterator[str]:
     """Notes on a file in normal form."""
+    command = list(data.get("command") or ())
+    if redact_words(command) != command:
+        yield "command: it seems to hold a secret, which is stored: write ${envvar:NAME}, and agents fill it in"
     cap, times = data.get("run_cap"), data.get("repeat", {}).get("times", 1)
     if cap is not None and cap % times:
         yield f"run_cap: {cap} is no multiple of the {times} runs of each point: the last point will lack some"

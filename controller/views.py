@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from functools import lru_cache
 from statistics import median
 from typing import Any, TypeVar
@@ -14,10 +15,11 @@ from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.metricname import troubles
 from sweepyard.controller.repeats import Repeat, best_point
 from sweepyard.plain import dumps
+from sweepyard.redaction import redact_words
 from sweepyard.schedulers.registry import is_dry
 from sweepyard.search.registry import points_of
 from sweepyard.tracking.port import RunSort, Store
-from sweepyard.tracking.records import RUN_ENDED, RUN_SCORED, Run, RunState, Sweep, SweepState
+from sweepyard.tracking.records import RUN_ENDED, RUN_SCORED, Run, RunState, SpecVersion, Sweep, SweepState
 from sweepyard.views import (
     AgentView,
     AttemptView,
@@ -41,6 +43,7 @@ from sweepyard.views import (
     SweepDetail,
     SweepPage,
     SweepView,
+    VersionView,
     View,
 )
 
@@ -60,6 +63,15 @@ def of(model: type[AnyView], record: object) -> AnyView:
     return model.model_validate(record)
 
 
+def shown_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec for everyone who may look: what looks like a secret in its command stays with the agents."""
+    return {**spec, "command": redact_words(spec["command"])} if spec.get("command") else spec
+
+
+def version_view(version: SpecVersion) -> VersionView:
+    return of(VersionView, replace(version, spec=shown_spec(version.spec)))
+
+
 def sweep_view(store: Store, sweep: Sweep, base_url: str) -> SweepView:
     return SweepView(**_short(store, sweep, base_url, store.count_runs(sweep.id)))
 
@@ -74,7 +86,7 @@ def sweep_detail(store: Store, sweep: Sweep, base_url: str, now: float) -> Sweep
     running = store.runs(sweep.id, states=[RunState.running], limit=MOST_RUNNING)
     return SweepDetail(
         **_short(store, sweep, base_url, counts),
-        config=sweep.spec,
+        config=shown_spec(sweep.spec),
         size=_size(sweep),
         proposing=_proposing(store, sweep),
         front=findings.front(store, sweep) if len(sweep.objectives) > 1 else None,

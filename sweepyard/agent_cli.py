@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.errors import SweepyardError, UserError
 
 app = typer.Typer(add_completion=False)
@@ -75,12 +76,12 @@ def agent(  # noqa: PLR0913 (each is an option)
 def _say(quiet: bool, worker: int | None) -> Callable[[str], object]:
     if quiet:
         return lambda _: None
-    return typer.echo if worker is None else lambda text: typer.echo(f"[{worker}] {text}")
+    return echo if worker is None else lambda text: echo(f"[{worker}] {text}")
 
 
 def main() -> None:
     try:
         app()
     except SweepyardError as error:
-        typer.echo(f"sweep-agent: {error}", err=True)
+        echo(f"sweep-agent: {error}", err=True)
         raise SystemExit(error.exit_code) from None

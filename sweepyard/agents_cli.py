@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweepyard.echo import echo, echo_json
 from sweepyard.errors import NotFound, UserError
 from sweepyard.local import open_client
 
@@ -47,11 +47,11 @@ def agents(
         known = client.agents(found.id)
         for verb, ref in wishes:
             changed = client.order_agent(found.id, _find(known, ref).id, verb)
-            typer.echo(f"Agent {changed.id} is {agent_state(changed)}")
+            echo(f"Agent {changed.id} is {agent_state(changed)}")
     if wishes:
         return
     if as_json:
-        typer.echo(json.dumps([json.loads(agent.model_dump_json()) for agent in known], indent=2))
+        echo_json(known)
     else:
         make_console().print(agents_list(known) if known else "No agents yet.")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweepyard.echo import echo, echo_json
 from sweepyard.errors import UserError
 from sweepyard.local import open_client
 
@@ -34,16 +34,16 @@ def audit(
         raise UserError("Give --prune or --json, not both.")
     with open_client(dir) as client:
         if prune is not None:
-            typer.echo(f"{client.prune_audit(prune)} entries forgotten")
+            echo(f"{client.prune_audit(prune)} entries forgotten")
             return
         entries = _entries(client, limit)
     if as_json:
-        typer.echo(json.dumps([json.loads(entry.model_dump_json()) for entry in entries], indent=2))
+        echo_json(entries)
         return
     for entry in entries:
         who = f"{entry.actor} ({entry.role}, {entry.address})" if entry.address else entry.actor
         at = f"{datetime.fromtimestamp(entry.at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        typer.echo(one_line(f"{at}  {who}  {entry.verb}  {entry.target}  {entry.text}"))
+        echo(one_line(f"{at}  {who}  {entry.verb}  {entry.target}  {entry.text}"))
 
 
 def _entries(client: Client, limit: int) -> list[AuditView]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.settings import load_settings
 
 StoreUrl = Annotated[str | None, typer.Option(help="The store. [default: SQLite in --dir]")]
@@ -23,7 +24,7 @@ def backup(
     from sweepyard.tracking.backup import backup
 
     size_bytes = backup(store_url_of(load_settings(store_url=store_url, dir=dir)), file)
-    typer.echo(f"{file}: {size_bytes / 2**20:.1f} MiB")
+    echo(f"{file}: {size_bytes / 2**20:.1f} MiB")
 
 
 def restore(
@@ -37,7 +38,7 @@ def restore(
     from sweepyard.tracking.backup import restore
 
     instance_id = restore(store_url_of(load_settings(store_url=store_url, dir=dir)), file, force=force)
-    typer.echo(
+    echo(
         f"Restored. The installation is {instance_id} from now on: start agents anew, and Redis' users too if "
         "you have any (sweepyard doctor --acl). Runs that were under way are tried again."
     )

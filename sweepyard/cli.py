@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from sweepyard.agents_cli import agents
 from sweepyard.audit_cli import audit
 from sweepyard.backup_cli import backup, restore
 from sweepyard.doctor_cli import doctor
+from sweepyard.echo import echo, echo_json
 from sweepyard.enqueue_cli import enqueue
 from sweepyard.errors import SpecError, SweepyardError, UserError
 from sweepyard.explain_cli import explain
@@ -29,7 +29,6 @@ from sweepyard.verbs_cli import edit, retry, stop
 
 if TYPE_CHECKING:
     from sweepyard.client import Verb
-    from sweepyard.views import View
 
 DEFAULT_LIMIT = 50
 
@@ -110,7 +109,8 @@ def serve(
     import logging
 
     from sweepyard.controller.serve import serve
-    from sweepyard.settings import load_settings
+    from sweepyard.redaction import Redacting
+    from sweepyard.settings import known_secrets, load_settings
 
     settings = load_settings(
         host=host,
@@ -121,7 +121,9 @@ def serve(
         api_key=api_key,
         idle_exit_s=idle_exit_s,
     )
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s", known_secrets(settings)))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     raise typer.Exit(serve(settings, lifeline_fd=lifeline))
@@ -184,7 +186,7 @@ def status(
                 raise UserError("Which sweep? Give its ID: sweepyard status ID --watch")
             sweeps = client.sweeps(limit=DEFAULT_LIMIT).items
             if as_json:
-                _print_json(sweeps)
+                echo_json(sweeps)
             elif sweeps:
                 console.print(terminal.sweeps_table(sweeps))
             else:
@@ -197,7 +199,7 @@ def status(
             with open_screen(console) as screen:
                 found = follow(story, found.id, screen)
         if as_json:
-            _print_json(found)
+            echo_json(found)
         else:
             console.print(terminal.status(found))
 
@@ -225,7 +227,7 @@ def runs(
         order: Literal["asc", "desc"] = "desc" if desc else "asc"
         page = client.runs(found.id, states=state or (), sort=sort, order=order, limit=limit)
     if as_json:
-        _print_json(page.items)
+        echo_json(page.items)
         return
     console = make_console()
     console.print(terminal.runs_table(page.items, found) if page.items else "No runs.")
@@ -246,7 +248,7 @@ def main() -> None:
 
 
 def _fail(message: str, error: SweepyardError) -> NoReturn:
-    typer.echo(message, err=True)
+    echo(message, err=True)
     raise SystemExit(error.exit_code)
 
 
@@ -275,13 +277,13 @@ def _create(
         known = to_send(prior_runs)
         created = client.create_sweep(source.text, **wishes, prior_runs=known, source_name=str(file))
     for note in created.notes:
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
     size = "continuous" if created.size is None else f"finite: {created.size} points"
     cap = "" if created.run_cap is None else f", run_cap {created.run_cap}"
-    typer.echo(f"Created sweep {created.id} ({created.method}; space {size}{cap})")
-    typer.echo(f"Status:     sweepyard status {created.id}   {created.url}")
+    echo(f"Created sweep {created.id} ({created.method}; space {size}{cap})")
+    echo(f"Status:     sweepyard status {created.id}   {created.url}")
     words = ["sweep-agent", created.id, "--url", client.url, *source.agent_options]
-    typer.echo(f"Run agents: {shlex.join(words)}")
+    echo(f"Run agents: {shlex.join(words)}")
 
 
 def _show(file: Path, *, project: str | None, name: str | None, lenient: bool) -> None:
@@ -291,7 +293,7 @@ def _show(file: Path, *, project: str | None, name: str | None, lenient: bool) -
 
     source = SweepFile.read(file, lenient=lenient)
     spec = read_spec(source.text, name=str(file), lenient=lenient, overrides={"project": project, "name": name})
-    typer.echo(f"{file}: {Outline.of(spec).as_text()}\n{would_create(source, spec)}")
+    echo(f"{file}: {Outline.of(spec).as_text()}\n{would_create(source, spec)}")
 
 
 def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:
@@ -299,7 +301,7 @@ def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:
 
     with open_client(dir) as client:
         changed = client.control(find_sweep(client, sweep_id).id, verb)
-    typer.echo(f"Sweep {changed.id} is {changed.state}: {changed.reason}")
+    echo(f"Sweep {changed.id} is {changed.state}: {changed.reason}")
 
 
 def _show_run(sweep_id: str, ref: str, as_json: bool, dir: Path | None) -> None:
@@ -310,14 +312,6 @@ def _show_run(sweep_id: str, ref: str, as_json: bool, dir: Path | None) -> None:
         found = find_sweep(client, sweep_id)
         detail = client.run(found.id, ref.lstrip("#"))
     if as_json:
-        _print_json(detail)
+        echo_json(detail)
     else:
         make_console().print(terminal.run_page(detail, found))
-
-
-def _print_json(answer: View | Sequence[View] | None) -> None:
-    if isinstance(answer, Sequence):
-        plain: Any = [json.loads(view.model_dump_json()) for view in answer]
-    else:
-        plain = None if answer is None else json.loads(answer.model_dump_json())
-    typer.echo(json.dumps(plain, indent=2))

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.errors import UserError
 from sweepyard.settings import Settings, load_settings
 
@@ -39,9 +40,9 @@ def doctor(
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            typer.echo(f"{MARKS[finding.state]}  {finding.what}: {finding.text}")
+            echo(f"{MARKS[finding.state]}  {finding.what}: {finding.text}")
             if finding.remedy:
-                typer.echo(f"           {finding.remedy}")
+                echo(f"           {finding.remedy}")
     if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.errors import UserError
 from sweepyard.local import open_client
 
@@ -27,9 +28,7 @@ def enqueue(
     params = dict(map(wish, wishes))
     with open_client(dir) as client:
         run = client.enqueue(find_sweep(client, sweep_id).id, params, outside=outside)
-    typer.echo(
-        run.model_dump_json(indent=2) if as_json else f"Run {run.number} is {run.state}: {short(run.params)}"
-    )
+    echo(run.model_dump_json(indent=2) if as_json else f"Run {run.number} is {run.state}: {short(run.params)}")
 
 
 def wish(text: str) -> tuple[str, Any]:

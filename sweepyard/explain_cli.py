@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweepyard.echo import echo_json
 from sweepyard.local import open_client
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def explain(
         sweep_id = find_sweep(client, ref).id if run else None
         found = client.explain(run.lstrip("#") if run else ref, sweep_id)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        echo_json(found)
     else:
         make_console().print(explanation(found))
 
@@ -47,11 +48,11 @@ def explanation(found: Explanation) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sweepyard.terminal import number, one_line, state_text
+    from sweepyard.terminal import number, one_line, plain, state_text
 
     run = found.run
-    title = Text.assemble((f"run {run.number}", "bold"), "  ", run.id, "  ", state_text(run.state), "  ")
-    title.append(f"sweep {found.sweep_id}", style="dim")
+    title = Text.assemble((f"run {run.number}", "bold"), "  ", one_line(run.id), "  ", state_text(run.state), "  ")
+    title.append(one_line(f"sweep {found.sweep_id}"), style="dim")
     parts: list[RenderableType] = [title, Text(one_line(found.answer))]
     parts.append(Text(f"Proposed: {one_line(run.reason)}."))
     if found.lineage:
@@ -59,17 +60,17 @@ def explanation(found: Explanation) -> RenderableType:
     if found.hindsight:
         parts.append(Text(one_line(found.hindsight)))
     if found.metric:
-        parts.append(Text(f"{found.metric} by {found.resource}; it has come to {found.position:g}", style="dim"))
+        parts.append(plain(f"{found.metric} by {found.resource}; it has come to {found.position:g}", style="dim"))
     if found.rungs:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for name in ("rung", "rule", "value", "threshold", "peers", "decision", "why"):
             table.add_column(name, no_wrap=name != "why")
         for rung in found.rungs:
             cells = [f"{rung.at:g}", rung.rule, number(rung.value), number(rung.threshold), str(rung.peers)]
-            table.add_row(*(Text(cell) for cell in (*cells, _decision(rung), one_line(rung.reason) or "-")))
+            table.add_row(*(plain(cell) for cell in (*cells, _decision(rung), one_line(rung.reason) or "-")))
         parts += [Text(), table]
     for each in found.outlook:
-        parts.append(Text(f"{each.rule}: {one_line(each.text)}", style="dim"))
+        parts.append(plain(f"{each.rule}: {one_line(each.text)}", style="dim"))
     return Group(*parts)
 
 

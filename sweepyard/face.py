@@ -17,6 +17,7 @@ from sweepyard.agent.forker import Forker
 from sweepyard.agent.link import Link
 from sweepyard.agent.options import Options
 from sweepyard.errors import SweepyardError, Unavailable, UserError
+from sweepyard.redaction import harmless
 
 
 def sweep(
@@ -142,7 +143,7 @@ def agent_options(
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"sweepyard: {text}\n")
+    sys.stdout.write(f"sweepyard: {harmless(text)}\n")
     sys.stdout.flush()
 
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.terminal import number, short
+from sweepyard.terminal import number, plain, short
 from sweepyard.views import Importances, MetricView, Recommendation
 
 
@@ -14,22 +14,22 @@ def recommended(found: Recommendation, metric: MetricView) -> RenderableType:
     """Which run to use if it is not the best one observed, and why; a line in any case."""
     run, best = found.recommended, found.best
     if run is None or best is None:
-        return Text(found.reason)
+        return plain(found.reason)
     if run.number == best.number:
-        return Text(f"Use it: {found.reason}.")
+        return plain(f"Use it: {found.reason}.")
     belief = f"{metric.name} {number(found.mean)} ± {number(found.std, 2)}"
-    return Text(f"Use run {run.number} rather: {belief} by the model ({found.reason}): {short(run.params)}")
+    return plain(f"Use run {run.number} rather: {belief} by the model ({found.reason}): {short(run.params)}")
 
 
 def importance(found: Importances) -> RenderableType:
     """A bar for each parameter, and how sure that is."""
     if not found.parameters:
-        return Text(found.verdict)
+        return plain(found.verdict)
     table = _table("parameter", "importance", "", "by chance", "runs")
     for one in found.parameters:
         bar = Text("█" * round(30 * one.share), style="blue")
-        table.add_row(one.name, f"{one.share:.0%}", bar, _chance(one.chance), str(one.runs))
-    return Group(Text(f"what matters for {found.metric.name}", style="bold"), table, Text(found.verdict))
+        table.add_row(plain(one.name), f"{one.share:.0%}", bar, _chance(one.chance), str(one.runs))
+    return Group(plain(f"what matters for {found.metric.name}", style="bold"), table, plain(found.verdict))
 
 
 def _chance(chance: float) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo_json
 from sweepyard.errors import UserError
 from sweepyard.local import open_client
 
@@ -26,7 +27,7 @@ def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
         found = find_sweep(client, sweep_id)
         if found.front is not None:
             if as_json:
-                typer.echo(found.front.model_dump_json(indent=2))
+                echo_json(found.front)
             else:
                 console.print(terminal.front(found, found.front))
             return
@@ -34,9 +35,9 @@ def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
             raise UserError(f"Sweep {found.id} has no metric, so none of its runs is the best.")
         choice = client.recommendation(found.id)
     if as_json:
-        typer.echo((found.best_point or choice).model_dump_json(indent=2))
+        echo_json(found.best_point or choice)
     elif found.best is None:
-        console.print(f"No run of sweep {found.id} has a value of {found.metric.name} yet.")
+        console.print(terminal.plain(f"No run of sweep {found.id} has a value of {found.metric.name} yet."))
     else:
         console.print(terminal.best(found.best, found.metric, found.best_point))
         if found.best_point is None:
@@ -56,6 +57,6 @@ def importance(
     with open_client(dir) as client:
         found = client.importance(find_sweep(client, sweep_id).id, metric)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        echo_json(found)
     else:
         make_console().print(findings.importance(found))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.errors import UserError
 from sweepyard.plain import printable
 from sweepyard.tracking.records import Actor, ApiKey, Role
@@ -70,7 +71,7 @@ def list_keys(
         return
     now = SYSTEM_CLOCK.wall()
     for key in keys:
-        typer.echo("  ".join(_told(key, now)))
+        echo("  ".join(_told(key, now)))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from sweepyard.controller.repeats import Repeat
 from sweepyard.controller.runnames import run_name
 from sweepyard.controller.spec import Spec
 from sweepyard.plain import Params, dumps
+from sweepyard.redaction import redact_words
 from sweepyard.search.outline import Line, outline
 from sweepyard.search.points import tally
 from sweepyard.search.registry import is_costly, points_of, searcher_of
@@ -97,7 +98,7 @@ def would_create(source: SweepFile, spec: Spec) -> str:
     if not any("${args_json_file}" in item for item in template):
         command = Command(template=template, program=None if source.program is None else str(source.program))
         argv = command.expand(first, json_file=Path(), environ=os.environ)
-        lines.append(f"a run would be: {shlex.join(argv)}")
+        lines.append(f"a run would be: {shlex.join(redact_words(argv))}")
     if template_of_names := spec.data.get("run_name"):
         lines.append(f"and its name: {run_name(template_of_names, 1, first)}")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.errors import SpecError
 
 
@@ -36,6 +37,9 @@ def lint(
         if as_json:
             typer.echo(json.dumps({"ok": False, "problems": [asdict(each) for each in error.problems]}, indent=2))
         else:
-            typer.echo(explain(error, text), err=True)
+            echo(explain(error, text), err=True)
         raise typer.Exit(error.exit_code) from None
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else f"{file}: {found.as_text()}")
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        echo(f"{file}: {found.as_text()}")

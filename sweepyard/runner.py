@@ -17,6 +17,7 @@ from sweepyard import terminal
 from sweepyard.client import Client
 from sweepyard.crew import GOODBYE_S, Crew, ServiceKeeper, lifeline
 from sweepyard.errors import UserError
+from sweepyard.redaction import harmless
 from sweepyard.settings import Settings
 from sweepyard.sweepfile import SweepFile
 from sweepyard.tracking.records import RUN_SCORED, SWEEP_ENDED, SweepState
@@ -143,7 +144,7 @@ class Runner:
         return shlex.join(["sweepyard", *words, *where])
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _newest_unfinished(client: Client) -> SweepView:

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sweepyard.errors import UserError
+from sweepyard.redaction import passwords_of
 
 PREFIX = "SWEEPYARD_"
 
@@ -27,15 +28,19 @@ class Settings(BaseSettings):
     port: int = Field(7077, ge=0, le=65535, description="Port of the service; 0: any free one.")
     redis_url: str | None = Field(
         None,
+        repr=False,
         description="Redis or Valkey to use; unset: the service starts an embedded Valkey of its own, and agents "
         "ask the service.",
     )
     agent_redis_url: str | None = Field(
         None,
+        repr=False,
         description="Redis as agents are told to reach it, with a user of their own; unset: as the service does.",
     )
     store_url: str | None = Field(
-        None, description="Database of the tracking store, SQLite or PostgreSQL; unset: SQLite in the directory."
+        None,
+        repr=False,
+        description="Database of the tracking store, SQLite or PostgreSQL; unset: SQLite in the directory.",
     )
     dir: Path = Field(Path(".sweepyard"), description="Directory for all that the service and the SDK keep.")
     url: str | None = Field(
@@ -73,6 +78,13 @@ class Settings(BaseSettings):
         None, gt=0, description="The service leaves after this long without agents and requests; unset: never."
     )
     log_level: LogLevel = Field("info", description="How much is logged: debug, info, warning or error.")
+
+
+def known_secrets(settings: Settings) -> frozenset[str]:
+    """What of the settings must not be seen: the key, and the passwords in URLs."""
+    urls = (settings.redis_url, settings.agent_redis_url, settings.store_url, settings.url)
+    keys = {settings.api_key.get_secret_value()} if settings.api_key else set()
+    return frozenset(keys | {password for url in urls if url for password in passwords_of(url)})
 
 
 def load_settings(**given: Any) -> Settings:

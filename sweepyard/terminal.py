@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.plain import finite
+from sweepyard.plain import finite, printable
 from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
 from sweepyard.views import (
     AgentView,
@@ -96,7 +96,7 @@ def status(sweep: SweepDetail) -> RenderableType:
     if sweep.decisions:
         parts += [Text(), Text("last decisions", style="dim")]
         parts += [
-            Text(f"  run {one.run_number}: {ACTIONS[one.action]}, {one.reason}")
+            plain(f"  run {one.run_number}: {ACTIONS[one.action]}, {one.reason}")
             for one in sweep.decisions[-LINES_SHOWN:]
         ]
     return Group(*parts)
@@ -114,7 +114,7 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
     parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
     failed = sweep.counts.get(RunState.failed, 0) + sweep.counts.get(RunState.crashed, 0)
     if failed:
-        parts.append(Text(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
+        parts.append(plain(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
     return Group(*parts)
 
 
@@ -122,12 +122,14 @@ def header(sweep: SweepView) -> Text:
     """`digits  k3j9x2ab  running  bayes, maximize val_accuracy`."""
     metrics = [sweep.metric] if sweep.metric else sweep.metrics
     goal = "".join(f", {metric.goal} {metric.name}" for metric in metrics)
-    line = Text.assemble((sweep.name or "sweep", "bold"), "  ", sweep.id, "  ", state_text(sweep.state), "  ")
-    line.append(f"{sweep.method}{goal}")
+    line = Text.assemble(
+        (one_line(sweep.name) or "sweep", "bold"), "  ", one_line(sweep.id), "  ", state_text(sweep.state), "  "
+    )
+    line.append(one_line(f"{sweep.method}{goal}"))
     if sweep.version > 1:
         line.append(f", version {sweep.version}")
     if sweep.reason and sweep.state is not SweepState.running:
-        line.append(f" ({sweep.reason})", style="dim")
+        line.append(f" ({one_line(sweep.reason)})", style="dim")
     return line
 
 
@@ -157,7 +159,9 @@ def best(run: RunView, metric: MetricView, point: PointView | None = None) -> Re
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(point.params if point else run.params):
         _add(grid, f"  {name}", number(value))
-    title = Text.assemble("best ", (f"{metric.name} {_reading(run, point)}", "bold"), f"  {_whose(run, point)}")
+    title = Text.assemble(
+        "best ", (one_line(f"{metric.name} {_reading(run, point)}"), "bold"), f"  {_whose(run, point)}"
+    )
     if point is None:
         title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
@@ -196,7 +200,7 @@ def agents_table(sweep: SweepDetail) -> RenderableType:
     there = [agent for agent in sweep.agents if agent.state == "active"]
     lost = [agent for agent in sweep.agents if agent.state == "lost"][-LOST_AGENTS_SHOWN:]
     if not there and not lost:
-        return Text(f"waiting for agents (sweep-agent {sweep.id} starts one)", style="dim")
+        return plain(f"waiting for agents (sweep-agent {sweep.id} starts one)", style="dim")
     table = _table("agent", "run", "step", metric or "last value", "parameters")
     for agent in [*there, *lost]:
         for row in _agent_rows(agent, runs, metric, fixed):
@@ -245,10 +249,10 @@ def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True)
 
 def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     """One run with its story: why it was proposed, how it was judged, and how its attempts ended."""
-    title = Text.assemble((f"run {run.number}", "bold"), "  ", run.id, "  ", state_text(run.state), "  ")
+    title = Text.assemble((f"run {run.number}", "bold"), "  ", one_line(run.id), "  ", state_text(run.state), "  ")
     if "run_name" in sweep.config:
         title.append(f"{one_line(run.name)}  ")
-    title.append(run.state_reason, style="dim")
+    title.append(one_line(run.state_reason), style="dim")
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(run.params):
         _add(grid, f"  {name}", number(value))
@@ -257,19 +261,23 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
         if sweep.metric
         else ", ".join(f"{metric.name} {number(run.summary.get(metric.name))}" for metric in sweep.metrics)
     )
-    parts: list[RenderableType] = [title, Text(f"proposed: {run.reason}")]
+    parts: list[RenderableType] = [title, plain(f"proposed: {run.reason}")]
     if run.outside:
         parts.append(Text("outside: it is no point of the sweep's space as that is now"))
     if run.detail:
-        parts.append(Text(f"  {short(run.detail)}", style="dim"))
-    parts += [grid, Text(reached, style="bold")]
+        parts.append(plain(f"  {short(run.detail)}", style="dim"))
+    parts += [grid, plain(reached, style="bold")]
     for event in run.story:
-        parts.append(Text(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
+        parts.append(plain(f"  {clock(event.at)}  {event.kind.partition('.')[2]}: {event.text}"))
     for one in run.decisions:
-        parts.append(Text(f"  judged at rung {one.rung:g}: {one.action}, {one.reason}"))
+        parts.append(plain(f"  judged at rung {one.rung:g}: {one.action}, {one.reason}"))
     for attempt in run.attempts:
         if attempt.tail and attempt.outcome != Outcome.finished:
-            parts += [Text(), Text(f"last lines of attempt {attempt.n}", style="dim"), Text(attempt.tail.rstrip())]
+            parts += [
+                Text(),
+                Text(f"last lines of attempt {attempt.n}", style="dim"),
+                plain(attempt.tail.rstrip()),
+            ]
     return Group(*parts)
 
 
@@ -316,7 +324,7 @@ def best_line(sweep: SweepDetail) -> str | None:
     if sweep.best is None or reached is None:
         return None
     params = sweep.best_point.params if sweep.best_point else sweep.best.params
-    return f"{reached} ({short(params, constants(sweep))})"
+    return one_line(f"{reached} ({short(params, constants(sweep))})")
 
 
 def best_reached(sweep: SweepDetail) -> str | None:
@@ -324,7 +332,7 @@ def best_reached(sweep: SweepDetail) -> str | None:
     if sweep.best is None or sweep.metric is None:
         return None
     reading, whose = _reading(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)
-    return f"best so far: {sweep.metric.name} {reading}, {whose}"
+    return one_line(f"best so far: {sweep.metric.name} {reading}, {whose}")
 
 
 def saved_line(sweep: SweepDetail) -> str | None:
@@ -364,7 +372,7 @@ def proposing_line(sweep: SweepDetail) -> str | None:
 
 
 def state_text(state: str) -> Text:
-    return Text(state, style=STYLES.get(state, ""))
+    return Text(one_line(state), style=STYLES.get(state, ""))
 
 
 def short(params: Mapping[str, Any], fixed: Container[str] = ()) -> str:
@@ -396,7 +404,12 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def one_line(text: str) -> str:
     """Text of users and their programs without what would move the cursor."""
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return printable(" ".join(text.split()))
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Such a text with its lines as they are."""
+    return Text(printable(text, keep="\n\t"), style=style)
 
 
 def number(value: Any, digits: int = 5) -> str:
@@ -461,11 +474,11 @@ def cut(text: str) -> Text:
 
 def _add(table: Table, *cells: str | Text) -> None:
     """A row whose text is taken as it is: rich would read markup in plain strings."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    table.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in columns:
-        table.add_column(name, no_wrap=name not in LONG_COLUMNS)
+        table.add_column(plain(name), no_wrap=name not in LONG_COLUMNS)
     return table

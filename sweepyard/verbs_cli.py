@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweepyard.echo import echo
 from sweepyard.local import open_client
 
 SweepId = Annotated[str, typer.Argument(metavar="ID", help="ID, project/ID or entity/project/ID of a sweep.")]
@@ -35,12 +36,12 @@ def edit(
         found = find_sweep(client, sweep_id)
         if not wishes and file is None:
             for version in client.versions(found.id):
-                typer.echo(f"version {version.version}, {clock(version.at)}: {version.text}")
+                echo(f"version {version.version}, {clock(version.at)}: {version.text}")
             return
         source = None if file is None else read_text(file)
         named = "edit" if file is None or wishes else str(file)
         made = client.edit(found.id, dict(map(wish, wishes or ())), source=source, source_name=named)
-    typer.echo(f"Sweep {found.id} is at version {made.version}: {made.text}")
+    echo(f"Sweep {found.id} is at version {made.version}: {made.text}")
 
 
 def stop(
@@ -56,7 +57,7 @@ def stop(
         for ref in runs:
             run = client.stop_run(found.id, ref.lstrip("#"))
             state = "told to stop" if run.state == "running" else f"{run.state}: {run.state_reason}"
-            typer.echo(f"Run {run.number} is {state}")
+            echo(f"Run {run.number} is {state}")
 
 
 def retry(
@@ -81,8 +82,8 @@ def retry(
         again = client.retry(found.id, [ref.lstrip("#") for ref in runs or ()], states=states)
         state = client.sweep(found.id).state
     if not again:
-        typer.echo(f"No run of sweep {found.id} is {' or '.join(states)}: there is nothing to try again.")
+        echo(f"No run of sweep {found.id} is {' or '.join(states)}: there is nothing to try again.")
         return
     for run in again:
-        typer.echo(f"Run {run.number} is {run.state}, attempt {run.attempt}: {run.state_reason}")
-    typer.echo(f"Sweep {found.id} is {state}. Agents: sweepyard agent {found.id}")
+        echo(f"Run {run.number} is {run.state}, attempt {run.attempt}: {run.state_reason}")
+    echo(f"Sweep {found.id} is {state}. Agents: sweepyard agent {found.id}")

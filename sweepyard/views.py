@@ -389,7 +389,7 @@ class Connection(View):
     """How an agent finds the bus."""
 
     instance: str = Field(description="8 characters that name the installation.")
-    redis_url: str
+    redis_url: str = Field(repr=False)
     prefix: str = Field(description="What every key of this installation in Redis begins with.")
     signing_key: str = Field(description="What offers are signed with, in hex. A secret.", repr=False)
     wire_version: int

@@ -17,6 +17,7 @@ from sweepyard import terminal
 from sweepyard.client import Client
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.errors import Unavailable, UserError
+from sweepyard.redaction import harmless
 from sweepyard.tracking.records import SWEEP_ENDED
 from sweepyard.views import EventView, RunView, SweepDetail
 
@@ -68,7 +69,7 @@ class PlainScreen:
             self.say(best)
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveScreen:
@@ -83,7 +84,7 @@ class LiveScreen:
         self._live.update(terminal.live(sweep, list(self._story)), refresh=True)
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, markup=False, highlight=False)
+        self._live.console.print(harmless(line), markup=False, highlight=False)
 
 
 def make_console() -> Console:

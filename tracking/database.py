@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from sweepyard.errors import Unavailable, UserError
+from sweepyard.redaction import without_login
 
 SQLITE_PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
@@ -107,9 +107,8 @@ def _parse(url: str) -> URL:
         return parsed
     if parsed.drivername in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql")
-    shown = re.sub(r":[^:@/]*@", ":***@", url)
     raise UserError(
-        f"{shown!r} is not a store URL. "
+        f"{without_login(url)!r} is not a store URL. "
         "Write sqlite:////path/to/file.db or postgresql://user:password@host/database."
     )
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console, RenderableType
 
-from sweepyard import terminal
+from sweepyard import explain_cli, findings, terminal
 from sweepyard.tracking.records import RunState, SweepState
 from sweepyard.views import (
     AgentView,
     DecisionView,
     EventView,
+    Explanation,
+    Importances,
     MetricView,
+    OutlookView,
+    ParameterImportance,
     Progress,
+    Recommendation,
+    RunDetail,
+    RungView,
     RunView,
     SavedView,
     SweepDetail,
+    View,
 )
+
+AnyView = TypeVar("AnyView", bound=View)
 
 
 def run_view(number: int = 1, **changes: Any) -> RunView:
@@ -102,6 +113,32 @@ def sweep_view(**changes: Any) -> SweepDetail:
         "saved": SavedView(steps=41, seconds=200.0, used_steps=123, share=0.25),
     }
     return SweepDetail(**fields | changes)
+
+
+ATTACK = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\x08\u202eevil\u2066[bold]"
+"""What would set a terminal's title, clear it, colour it, write over a line, or turn the direction of letters."""
+
+
+def poisoned(view: AnyView) -> AnyView:
+    """The view with the attack in each of its texts that may hold any text."""
+    plain = view.model_dump(mode="json")
+
+    def walk(node: Any) -> None:
+        for key in list(node) if isinstance(node, dict) else range(len(node)):
+            value = node[key]
+            if isinstance(value, dict | list):
+                walk(value)
+            elif isinstance(value, str) and key != "kind":  # which is ours
+                node[key] = value + ATTACK
+                try:
+                    type(view).model_validate(plain)
+                except ValidationError:  # a word of a closed set
+                    node[key] = value
+        if isinstance(node, dict) and isinstance(node.get("lr"), float):  # parameters
+            node["x" + ATTACK] = ATTACK
+
+    walk(plain)
+    return type(view).model_validate(plain)
 
 
 def shown(what: RenderableType, width: int = 100) -> list[str]:
@@ -245,3 +282,97 @@ def test_durations(seconds: float, text: str) -> None:
 def test_every_state_that_the_terminal_colours_exists() -> None:
     known = {*RunState, *SweepState, "lost"}
     assert set(terminal.STYLES) <= known
+
+
+def run_detail(**changes: Any) -> RunDetail:
+    attempt = {
+        "n": 1,
+        "state": "ended",
+        "agent_id": "a",
+        "offered_at": 0.0,
+        "started_at": 0.0,
+        "ended_at": 1.0,
+        "outcome": "failed",
+        "exit_code": 1,
+        "signal": None,
+        "reason": "ValueError: no",
+        "tail": "Traceback\n  ValueError: no",
+    }
+    more: dict[str, Any] = {
+        "detail": {"u": "x"},
+        "attempts": [attempt],
+        "decisions": [decision_view()],
+        "story": [event_view("run.failed", "no")],
+    }
+    return RunDetail(**run_view(state=RunState.failed, state_reason="no").model_dump() | more | changes)
+
+
+def decision_view() -> DecisionView:
+    return DecisionView(
+        run_number=4,
+        attempt=1,
+        action="stop",
+        rule="hyperband",
+        reason="0.5 is worse than 0.7",
+        rung=3,
+        value=0.5,
+        threshold=0.7,
+        peers=3,
+        decided_at=0.0,
+    )
+
+
+def importances() -> Importances:
+    one = ParameterImportance(name="lr", share=0.5, chance=0.01, runs=9)
+    return Importances(metric=MetricView(name="acc", goal="maximize"), runs=9, verdict="sure", parameters=[one])
+
+
+def explanation() -> Explanation:
+    rung = RungView(
+        rule="asha", at=3, value=0.5, threshold=0.7, peers=3, action="stop", reason="r", decided_at=0.0
+    )
+    return Explanation(
+        run=run_view(),
+        sweep_id="sweep000",
+        metric="acc",
+        resource="values logged",
+        position=3,
+        answer="stopped",
+        rungs=[rung],
+        outlook=[OutlookView(rule="asha", text="t")],
+        hindsight="right",
+    )
+
+
+def test_nothing_that_others_wrote_is_obeyed_by_the_terminal() -> None:
+    sweep = poisoned(
+        sweep_view(reason="why", state=SweepState.finishing, decisions=[decision_view()], warnings=["hm"])
+    )
+    sweep = sweep.model_copy(update={"config": {**sweep.config, "run_name": "x"}})
+    run, agents = poisoned(run_view(state_reason="no")), [poisoned(agent_view(1, order="drain", order_reason="r"))]
+    story = [terminal.story_line(poisoned(event_view("run.failed", "no")), run)]
+    assert sweep.metric is not None
+    assert "\x1b" in sweep.name
+    for what in (
+        terminal.live(sweep, story),
+        terminal.status(sweep),
+        terminal.result(sweep, [run, run]),
+        terminal.agents_list(agents),
+        terminal.runs_table([run], sweep),
+        terminal.run_page(poisoned(run_detail()), sweep),
+        terminal.sweeps_table([sweep]),
+        terminal.best(run, sweep.metric),
+        terminal.story_line(poisoned(event_view("sweep.finishing", "why", None))),
+        findings.recommended(
+            poisoned(Recommendation(recommended=run_view(1), mean=1.0, std=0.1, reason="r", best=run_view(2))),
+            sweep.metric,
+        ),
+        findings.importance(poisoned(importances())),
+        explain_cli.explanation(poisoned(explanation())),
+    ):
+        text = "\n".join(shown(what, 1000))
+        assert "evil" in text
+        assert all(letter.isprintable() or letter == "\n" for letter in text), repr(text)
+    for line in (terminal.best_line(sweep), terminal.best_reached(sweep)):
+        assert line is not None
+        assert line.isprintable()
