@@ -6,6 +6,7 @@ Training never waits for the network: while the bus is away, reports stay in the
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -35,6 +36,8 @@ GOODBYE_S = 10.0
 """How long an interrupted agent waits for its last acknowledgements. One that ends of itself waits for them all,
 and says so after this time."""
 HINT_WAIT_S = 5.0
+GIVE_BACK_S = 5.0
+"""How long an agent that leaves waits for offers that are on their way to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +119,8 @@ class Pump:
             self._handle_all(self._pause_s())
             self._advance()
         failpoint("agent.leave_before")
-        self._contact.leave(self._leaving)
         self._give_back(taker)
+        self._contact.leave(self._leaving)
         return self._exit_code
 
     # What arrives
@@ -320,15 +323,22 @@ class Pump:
         return self._interrupts > 0
 
     def _give_back(self, taker: threading.Thread) -> None:
-        """Return offers that arrived too late."""
-        late = 0
+        """Return offers that arrive too late, until none can any more: an offer that goes down with its agent
+        would be missed only after a while, and count against the run."""
+        self._ready.set()  # whoever rests looks up
+        deadline_s = self._clock.monotonic() + GIVE_BACK_S
+        with contextlib.suppress(Unavailable):
+            while taker.is_alive() and self._clock.monotonic() < deadline_s:
+                self._bus.interrupt()
+                self._refuse_offers()
+                taker.join(TICK_S)
+        self._refuse_offers()
+
+    def _refuse_offers(self) -> None:
         while not self.inbox.empty():
             item = self.inbox.get()
             if isinstance(item, Slot):
                 item.answer(False)
-                late += 1
-        if late:
-            taker.join(1.0)
 
     def _checkpoint(self, offer: Offer) -> dict[str, str]:
         """Where an attempt saves what it needs to go on, for its environment."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sweepyard.bus.keys import Keys
 
 AGENT_COMMANDS = (
-    "hello auth ping select info client|setname client|list client|info "
+    "hello auth ping select info client|setname client|list client|info client|unblock "
     "exists get set del expire persist hset hget hdel hgetall hincrby hincrbyfloat hexists "
     "sadd srem smembers scard zadd zrem zcard zscore zrange zrangebyscore zremrangebyscore "
     "rpush lpush lpop lpos lrange lrem llen blmove lmove xadd watch unwatch multi exec discard "

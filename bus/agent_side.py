@@ -39,7 +39,8 @@ class RedisAgentBus:
             name = f"{self._agent_id}-{len(self._workers)}"
             self._workers.append((name, self._keys.queue(sweep_id)))
             try:
-                queue = offers.open_queue(redis.Redis.from_url(self._url), self._keys, sweep_id)
+                client = redis.Redis.from_url(self._url, client_name=name)
+                queue = offers.open_queue(client, self._keys, sweep_id)
                 worker = offers.OfferWorker(queue, name, sweep_id, self._signing_key, take, leave, ready)
                 worker.work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
@@ -49,6 +50,14 @@ class RedisAgentBus:
                 if worker.refusal is not None:
                     raise worker.refusal
             leave.wait(OUTAGE_PAUSE_S)
+
+    def interrupt(self) -> None:
+        names = {name for name, _ in self._workers}
+        with reachable(self._client):
+            for client in self._client.client_list():
+                if client["name"] in names:
+                    # Redis decides which came first: this, or an offer.
+                    self._client.client_unblock(int(client["id"]), error=True)
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
         mine = self._keys.agent(self._agent_id)

@@ -20,11 +20,16 @@ class AgentBus(Protocol):
 
         `take` blocks while no slot is free: the next offer is fetched only after it returns. Its answer False
         puts the offer back for another agent, and the next is fetched while `ready` is set. Survives outages.
-        After `leave` it may go on waiting for a while: run it in a daemon thread.
+        After `leave` it may go on waiting for a while, unless `interrupt` is called: run it in a daemon thread.
 
         Raises:
             UserError: the service is of another version.
         """
+        ...
+
+    def interrupt(self) -> None:
+        """Have `take_offers` wait for nothing any more, once `leave` is set. Call it until that has returned:
+        an offer may be on its way, and `take` must refuse it."""
         ...
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:

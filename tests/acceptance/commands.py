@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweepyard.clock import wait_until
 
@@ -44,7 +46,7 @@ parameters:
 class Started:
     """A command that runs, and what it has printed so far."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Any) -> None:
         self.process = process
         self.text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -74,9 +76,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that is the current one of every command, with its own `.sweepyard`."""
+    """A folder that is the current one of every command, with its own `.sweepyard`. `popen` starts them."""
 
     path: Path
+    popen: Callable[..., Any] = subprocess.Popen
     started: list[Started] = field(default_factory=list)
 
     def write_sweep(self, folder: str = ".", *, runs: int = 4, steps: int = 3, pause_s: float = 0.0) -> Path:
@@ -100,7 +103,7 @@ class Place:
 
     def start(self, *words: object, **environment: str) -> Started:
         """Start `sweepyard ...`."""
-        process = subprocess.Popen(
+        process = self.popen(
             _argv(words),
             cwd=self.path,
             env=_environment(environment),

@@ -17,9 +17,9 @@ LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Forwards a port of its own to `target`, in one thread."""
+    """Forwards a port of its own to `target`, a port or the path of a socket, in one thread."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int] | str) -> None:
         self._target = target
         self._mode: Mode = "pass"
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -54,14 +54,15 @@ class Proxy:
                 elif each in self._pairs:
                     self._forward(each)
         self._end_all()
-        self._listener.close()
+        for each in (self._listener, self._wake_read, self._wake_write):
+            each.close()
 
     def _accept(self) -> None:
         near, _ = self._listener.accept()
         if self._mode in ("refuse", "reset"):
             return self._end(near)
         try:
-            far = socket.create_connection(self._target, timeout=2)
+            far = _dial(self._target)
         except OSError:
             return self._end(near)
         self._pairs[near], self._pairs[far] = far, near
@@ -94,3 +95,11 @@ class Proxy:
         if self._mode == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         connection.close()
+
+
+def _dial(target: tuple[str, int] | str) -> socket.socket:
+    if isinstance(target, tuple):
+        return socket.create_connection(target, timeout=2)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(target)
+    return connection

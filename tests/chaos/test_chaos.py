@@ -1,7 +1,8 @@
-"""Kill anything at any time: real processes, a real Valkey and a real store, faults by the hundred.
+"""Kill anything at any time: real processes, a real Valkey, SQLite and PostgreSQL, faults by the hundred.
 
 After each test the books are looked at (`yard.Yard.look`): no run lost or counted twice, no row missing or double.
-The dice are seeded; what the operating system makes of them is not.
+The dice are seeded; what the operating system makes of them is not. Where a test is made for each store, each has
+half of the faults.
 """
 
 from __future__ import annotations
@@ -12,106 +13,159 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import product
 
 import pytest
 from acceptance.commands import Place
-from chaos.conftest import SCALE, Note
+from chaos.conftest import SCALE, Survived
 from chaos.proxy import Mode, Proxy
 from chaos.redisserver import RedisServer
-from chaos.yard import LOST_AFTER_S, Yard
+from chaos.yard import LOST_AFTER_S, Yard, descendants, lives
+from postgresserver import PostgresServer
 
 from sweepyard.clock import SYSTEM_CLOCK, wait_until
+from sweepyard.errors import Unavailable
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(600)
 
-AGENTS = 3
+AGENTS = 4
+AT_ONCE = 2
 
 
-def times(count: int) -> int:
+def times(count: float) -> int:
     return max(1, round(count * SCALE))
 
 
-def test_agents_are_killed(place: Place, figure: Note) -> None:
+def test_agents_are_killed(place: Place, store_url: str, survived: Survived) -> None:
     """F1. Nobody else is hurt, and no training outlives its agent."""
-    kills, dice = times(200), random.Random(1)
-    yard = Yard(place, agents=AGENTS)
+    dice = random.Random(1)
+    yard = Yard(place, store_url, agents=AGENTS)
+    orphans_s: list[float] = []
 
     def kill() -> None:
-        agent = dice.choice([each for each in yard.agents if each.process.poll() is None])
-        agent.process.kill()
+        agents = dice.sample(yard.living_agents(), k=AT_ONCE)
+        families = set().union(*(descendants(agent.process.pid) for agent in agents))
+        for agent in agents:
+            yard.strike(agent, signal.SIGKILL)
+        began_s = SYSTEM_CLOCK.monotonic()
+        assert wait_until(lambda: not any(map(lives, families)), 10, 0.002), "training outlives its agent"
+        orphans_s.append(SYSTEM_CLOCK.monotonic() - began_s)
 
-    done = yard.trouble(kill, times=kills, every_s=0.4, dice=dice)
+    done = yard.trouble(kill, times=times(50), every_s=0.4, dice=dice)
     books = yard.finish()
-    figure("agents killed", done)
-    figure("runs given up because three agents died over them", books.given_up)
-    figure("runs lost / attempts lost with their agents and tried again", f"0 of {books.runs} / {books.lost}")
+    survived("agents killed, two at a time", done * AT_ONCE, books)
+    survived("their training, until it is gone", done * AT_ONCE, back_s=orphans_s)
 
 
-def test_redis_is_killed(place: Place, redis_server: RedisServer, figure: Note) -> None:
-    """F5. With its file, it costs nothing: no attempt is lost."""
-    yard = Yard(place, agents=AGENTS, redis_url=redis_server.url)
-    done = yard.trouble(redis_server.restart, times=times(50), every_s=1.0, dice=random.Random(2))
+def test_agents_are_told_to_leave(place: Place, store_url: str, survived: Survived) -> None:
+    """F3. By SIGTERM: the run is handed back and costs nothing, and nothing counts as lost or failed."""
+    dice = random.Random(8)
+    yard = Yard(place, store_url, agents=AGENTS)
+    left_s: list[float] = []
+
+    def drain() -> None:
+        agents = dice.sample(yard.working_agents(AT_ONCE), k=AT_ONCE)
+        began_s = SYSTEM_CLOCK.monotonic()
+        for agent in agents:
+            agent.process.terminate()
+        codes = [agent.end() for agent in agents]
+        left_s.append(SYSTEM_CLOCK.monotonic() - began_s)
+        assert codes == [0, 0], [agent.text for agent in agents]
+
+    done = yard.trouble(drain, times=times(25), every_s=0.3, dice=dice)
     books = yard.finish()
-    figure("Redis killed and started again", done)
-    figure("attempts lost by that", books.lost)
+    assert not books.reasons
+    books.back_s = left_s
+    survived("agents told to leave, until they are gone", done * AT_ONCE, books)
 
 
-def test_redis_forgets(place: Place, redis_server: RedisServer, figure: Note) -> None:
+def test_redis_is_killed(place: Place, redis_server: RedisServer, store_url: str, survived: Survived) -> None:
+    """F5. With its file, it costs nothing."""
+    yard = Yard(place, store_url, agents=AGENTS, redis_url=redis_server.url)
+
+    def kill() -> None:
+        redis_server.restart()
+        yard.recovers()
+
+    done = yard.trouble(kill, times=times(25), every_s=0.5, dice=random.Random(2))
+    survived("Redis killed and started again", done, yard.finish())
+
+
+def test_redis_forgets(place: Place, redis_server: RedisServer, store_url: str, survived: Survived) -> None:
     """F6. Flushed, or back from before its last seconds."""
-    yard = Yard(place, agents=AGENTS, redis_url=redis_server.url)
+    yard = Yard(place, store_url, agents=AGENTS, redis_url=redis_server.url)
     dice = random.Random(3)
-    faults = [redis_server.flush, redis_server.cut_tail] * times(20)
-    done = yard.trouble(lambda: faults.pop()(), times=len(faults), every_s=1.0, dice=dice)
-    books = yard.finish()
-    figure("Redis flushed or cut", done)
-    figure("runs lost by that, rows missing or double", f"0 of {books.runs}, 0 of {books.rows}")
+    faults = [redis_server.flush, redis_server.cut_tail] * times(10)
+
+    def forget() -> None:
+        faults.pop()()
+        yard.recovers()
+
+    done = yard.trouble(forget, times=len(faults), every_s=0.5, dice=dice)
+    survived("Redis flushed, or robbed of its file's end", done, yard.finish())
 
 
-def test_the_controller_is_killed(place: Place, figure: Note) -> None:
+def test_the_controller_is_killed(place: Place, store_url: str, survived: Survived) -> None:
     """F4. At random moments; agents train on, and what they have reported is there."""
-    yard = Yard(place, agents=AGENTS)
-    downs: list[float] = []
+    yard = Yard(place, store_url, agents=AGENTS)
 
     def kill() -> None:
         yard.kill_service()
-        yard.keep_up()
-        downs.append(yard.came_back_after_s)
+        yard.recovers()
 
-    done = yard.trouble(kill, times=times(30), every_s=1.0, dice=random.Random(4))
+    done = yard.trouble(kill, times=times(15), every_s=0.5, dice=random.Random(4))
     books = yard.finish()
-    figure("controllers killed", done)
-    figure("controller back after, median", f"{sorted(downs)[len(downs) // 2]:.1f} s")
-    figure("attempts lost by that", books.lost)
+    survived("controllers killed and started again", done, books)
 
 
-def test_agents_are_frozen(place: Place, figure: Note) -> None:
+def test_agents_are_frozen(place: Place, store_url: str, survived: Survived) -> None:
     """F9, F10. A frozen agent is given up; thawed, it is refused and says nothing more."""
-    yard = Yard(place, agents=AGENTS)
+    yard = Yard(place, store_url, agents=AGENTS)
     dice = random.Random(5)
+    long = [True, False] * times(5)
 
     def freeze() -> None:
-        agent = dice.choice(yard.agents).process
-        agent.send_signal(signal.SIGSTOP)
-        wait_until(lambda: False, 3 * LOST_AFTER_S if dice.random() < 0.5 else 0.5)
-        agent.send_signal(signal.SIGCONT)
+        agent = dice.choice(yard.living_agents())
+        yard.strike(agent, signal.SIGSTOP)
+        wait_until(lambda: False, 3 * LOST_AFTER_S if long.pop() else 0.5)
+        agent.process.send_signal(signal.SIGCONT)
 
-    done = yard.trouble(freeze, times=times(20), every_s=0.5, dice=dice)
-    books = yard.finish()
-    figure("agents frozen and thawed", done)
-    figure("attempts given up meanwhile and tried again", books.lost)
+    done = yard.trouble(freeze, times=len(long), every_s=0.5, dice=dice)
+    survived("agents frozen and thawed", done, yard.finish())
+
+
+def test_postgresql_is_killed(
+    place: Place, postgres: PostgresServer, postgres_url: str, survived: Survived
+) -> None:
+    """The service outlives its store, and says what is wrong meanwhile."""
+    yard = Yard(place, postgres_url, agents=AGENTS)
+    dice = random.Random(9)
+
+    def kill() -> None:
+        postgres.kill()
+        with pytest.raises(Unavailable, match=r"The store .* cannot be used: .*Is the server up"):
+            yard.client.sweep(yard.sweep_id)
+        wait_until(lambda: False, dice.choice([0, 0.5, 1.5 * LOST_AFTER_S]))
+        postgres.start()
+        yard.recovers()
+        assert yard.services == 1, "the service has ended"
+
+    done = yard.trouble(kill, times=times(20), every_s=0.5, dice=dice)
+    survived("PostgreSQL killed and started again", done, yard.finish())
 
 
 MODES: tuple[Mode, ...] = ("refuse", "reset", "silence", "slow")
 DURATIONS_S = (0.5 * LOST_AFTER_S, 2 * LOST_AFTER_S, 4 * LOST_AFTER_S)
+STOP_AFTER_S = 3 * LOST_AFTER_S
+"""Less than the longest of the durations: agents then hand their runs back."""
 
 
 @pytest.fixture
-def proxies(redis_server: RedisServer) -> Iterator[Callable[[int], Proxy]]:
+def proxy() -> Iterator[Callable[[tuple[str, int] | str], Proxy]]:
+    """Makes proxies before an address."""
     made: list[Proxy] = []
 
-    def make(port: int) -> Proxy:
-        made.append(Proxy(("127.0.0.1", port)))
+    def make(target: tuple[str, int] | str) -> Proxy:
+        made.append(Proxy(target))
         return made[-1]
 
     yield make
@@ -119,39 +173,72 @@ def proxies(redis_server: RedisServer) -> Iterator[Callable[[int], Proxy]]:
         each.close()
 
 
-def test_links_break(
-    place: Place, redis_server: RedisServer, proxies: Callable[[int], Proxy], figure: Note
+MakeProxy = Callable[[tuple[str, int] | str], Proxy]
+
+
+@pytest.mark.parametrize("link", ["controller to Redis", "agents to Redis", "agents to controller"])
+def test_a_link_breaks(
+    place: Place, redis_server: RedisServer, store_url: str, proxy: MakeProxy, survived: Survived, link: str
 ) -> None:
-    """F7. Each link in each way, for less and for more than `lost_after_s`."""
-    to_controller_s, to_agent = proxies(redis_server.port), proxies(redis_server.port)
-    url = redis_server.url
-    yard = Yard(place, agents=0, redis_url=url.replace(str(redis_server.port), str(to_controller_s.port)))
-    to_http = proxies(int(yard.url.rpartition(":")[2]))
-    agents_redis = url.replace(str(redis_server.port), str(to_agent.port))
-    yard.agents_go_by(f"http://127.0.0.1:{to_http.port}", agents_redis)
+    """F7. Each link in each way, for less and for more than `lost_after_s`, and for more than `stop_after_s`."""
+    theirs, ours = proxy(("127.0.0.1", redis_server.port)), proxy(("127.0.0.1", redis_server.port))
+    yard = Yard(place, store_url, agents=0, redis_url=_at(redis_server.url, redis_server.port, ours.port))
+    http = proxy(("127.0.0.1", int(yard.url.rpartition(":")[2])))
+    by_redis = _at(redis_server.url, redis_server.port, theirs.port)
+    yard.agents_go_by(f"http://127.0.0.1:{http.port}", by_redis, stop_after_s=STOP_AFTER_S)
     yard.agents = [yard.start_agent() for _ in range(AGENTS)]
-    links = {"controller to Redis": to_controller_s, "agents to Redis": to_agent, "agents to controller": to_http}
-    cases = list(product(links, MODES, DURATIONS_S)) * times(1)
-    random.Random(6).shuffle(cases)
-    for link, mode, duration_s in cases:
-        links[link].be(mode)
-        wait_until(lambda: False, duration_s)
-        links[link].be("pass")
-        wait_until(lambda: False, 0.5)
-        yard.keep_up()
-    books = yard.finish()
-    figure("links broken", len(cases))
-    figure("runs lost by that, rows missing or double", f"0 of {books.runs}, 0 of {books.rows}")
+    links = {"controller to Redis": ours, "agents to Redis": theirs, "agents to controller": http}
+    cases = _cases(is_second=store_url.startswith("postgresql"))
+    for mode, duration_s in cases:
+        _break(yard, links[link], mode, duration_s)
+    survived(f"link broken: {link}", len(cases), yard.finish())
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_the_link_to_postgresql_breaks(
+    place: Place,
+    postgres: PostgresServer,
+    postgres_url: str,
+    proxy: MakeProxy,
+    survived: Survived,
+    *,
+    is_second: bool,
+) -> None:
+    """The same between controller and store."""
+    link = proxy(postgres.socket)
+    via_url = f"postgresql://postgres@127.0.0.1:{link.port}/postgres"
+    yard = Yard(place, postgres_url, agents=AGENTS, via_url=via_url)
+    cases = _cases(is_second=is_second)
+    for mode, duration_s in cases:
+        _break(yard, link, mode, duration_s)
+    survived("link broken: controller to PostgreSQL", len(cases), yard.finish())
+
+
+def _at(url: str, port: int, other: int) -> str:
+    return url.replace(f":{port}/", f":{other}/")
+
+
+def _cases(*, is_second: bool) -> list[tuple[Mode, float]]:
+    """One half or the other of all modes with all durations, each duration and each mode in both."""
+    cases = [(mode, duration_s) for mode in MODES for duration_s in DURATIONS_S]
+    return cases[is_second::2] * times(1)
+
+
+def _break(yard: Yard, link: Proxy, mode: Mode, duration_s: float) -> None:
+    link.be(mode)
+    wait_until(lambda: False, duration_s)
+    link.be("pass")
+    yard.recovers()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-def test_the_disk_is_full(place: Place, figure: Note) -> None:
+def test_the_disk_is_full(place: Place, survived: Survived) -> None:
     """F11. The store takes nothing for a while; when there is room again, it goes on where it was."""
     disk = place.path / ".sweepyard"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
     try:
-        yard = Yard(place, agents=AGENTS)
+        yard = Yard(place, f"sqlite:///{disk}/store.db", agents=AGENTS)
         filling = disk / "filling"
 
         def fill_and_free() -> None:
@@ -160,17 +247,11 @@ def test_the_disk_is_full(place: Place, figure: Note) -> None:
                     file.write(bytes(2**16))
             wait_until(lambda: False, LOST_AFTER_S)
             filling.unlink()
-            freed_s = SYSTEM_CLOCK.monotonic()
-            before = yard.ended()
-            assert wait_until(lambda: yard.ended() > before, 30, 0.05), "it does not recover"
-            back_after_s.append(SYSTEM_CLOCK.monotonic() - freed_s)
+            yard.recovers()
 
-        back_after_s: list[float] = []
         done = yard.trouble(fill_and_free, times=times(10), every_s=0.5, dice=random.Random(7))
         books = yard.finish()
     finally:
         place.clear()
         subprocess.run(["umount", disk], check=True)
-    figure("disks full and free again", done)
-    figure("runs end again after, at most", f"{max(back_after_s):.1f} s")
-    figure("rows missing or double", f"0 of {books.rows}")
+    survived("disk full and free again", done, books)

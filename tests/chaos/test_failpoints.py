@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 import pytest
 from acceptance.commands import DEADLINE_S, Place, Started
+from chaos.nursery import Nursery
 
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
 from sweepyard.errors import Unavailable
 from sweepyard.failpoints import AGENT, CONTROLLER, EXIT_CODE, VARIABLE
-from sweepyard.tracking.records import SWEEP_ENDED, RunState
+from sweepyard.tracking.records import SWEEP_ENDED
 from sweepyard.tracking.sql import open_store
 
 Answer = TypeVar("Answer")
@@ -72,12 +73,12 @@ def test_it_dies_and_decides_the_same(
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Callable[[str], Any]:
     """The decision log of the same sweep when nobody dies."""
 
     @cache
     def told(method: str) -> Any:
-        place = Place(tmp_path_factory.mktemp(method))
+        place = Place(tmp_path_factory.mktemp(method), nursery.popen)
         story = Story(place, method)
         try:
             return story.tell()
@@ -109,7 +110,7 @@ class Story:
             self._insist(lambda verb=verb: self.client.control(self._sweep_id, verb))
         self._agent = self._start("agent", self._sweep_id)
         if self._dies == "agent.drain_mid":
-            assert wait_until(lambda: self._runs(RunState.running) == 1, DEADLINE_S, 0.1)
+            self._agent.wait_for("run #1 started")
             self._agent.process.terminate()
         assert wait_until(self._is_over, DEADLINE_S, 0.1), self._service.text
         assert wait_until(lambda: not self._agent_lives(), DEADLINE_S, 0.1), self._agent.text
@@ -130,9 +131,6 @@ class Story:
             self.client.enqueue(sweep_id, {"x": 3})
         return sweep_id
 
-    def _runs(self, state: RunState) -> int:
-        return self._insist(lambda: self.client.sweep(self._sweep_id)).counts[state]
-
     def _is_over(self) -> bool:
         self._agent_lives()
         return self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
@@ -143,11 +141,15 @@ class Story:
             return True
         over = self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
         if self._is_dead(self._agent) or not over:
-            # The next agent comes when the run has been given back: results keep their order.
-            assert wait_until(lambda: self._runs(RunState.running) == 0, DEADLINE_S, 0.1)
+            # The next agent comes when this one is known to be gone: results keep their order.
+            assert wait_until(self._nobody_is_there, DEADLINE_S, 0.1)
             self._agent = self._start("agent", self._sweep_id)
             return True
         return False
+
+    def _nobody_is_there(self) -> bool:
+        agents = self._insist(lambda: self.client.agents(self._sweep_id))
+        return all(agent.state != "active" for agent in agents)
 
     def _insist(self, ask: Callable[[], Answer]) -> Answer:
         """The answer of a service that may die over it."""

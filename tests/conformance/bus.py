@@ -71,6 +71,22 @@ class BusConformance:
             for _ in range(3):
                 assert offers.get(timeout=DEADLINE_S) == offer_of()
 
+    def test_whoever_has_left_swallows_no_offer(self, agent: AgentBus, controller: ControllerBus) -> None:
+        leave, ready = threading.Event(), threading.Event()
+        ready.set()
+        taking = (SWEEP, lambda _: False, leave, ready)
+        taker = threading.Thread(target=agent.take_offers, args=taking, daemon=True)
+        taker.start()
+        leave.set()
+
+        def has_ended() -> bool:
+            agent.interrupt()
+            return not taker.is_alive()
+
+        assert wait_until(has_ended, DEADLINE_S)
+        controller.offer(offer_of())
+        assert controller.waiting(SWEEP) == {REF}
+
     def test_who_is_not_ready_leaves_it_to_others(self, agent: AgentBus, controller: ControllerBus) -> None:
         controller.offer(offer_of())
         ready = threading.Event()

@@ -153,6 +153,9 @@ class MemoryAgentBus:
                 while not (leave.is_set() or ready.wait(0.05)):
                     pass
 
+    def interrupt(self) -> None:
+        """Nobody waits for long here."""
+
     def put_back(self, offer: Offer) -> None:
         """Before all others."""
         with self._broker.changed:
