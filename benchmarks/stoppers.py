@@ -260,7 +260,7 @@ def prices(rule: Mapping[str, Any], n: int, epochs: int = 50) -> list[float]:
     judge, cpu_s = make_scheduler(rule, LOSS), []
     assert judge
     for i in range(20):
-        curves["new"] = curve = Curve(number=n + i)
+        curves["new"] = curve = Curve(number=n + i, params=_a_point(rng))
         for epoch in range(1, 28):
             curve.add(5.0 / epoch)
             start_s = time.process_time()
@@ -271,8 +271,15 @@ def prices(rule: Mapping[str, Any], n: int, epochs: int = 50) -> list[float]:
 
 def _a_curve(rng: np.random.Generator, number: int, until: int, epochs: int) -> Curve:
     level, rate = rng.lognormal(), rng.uniform(0.05, 0.4)
-    curve = Curve(number=number)
+    curve = Curve(number=number, params=_a_point(rng))
     for epoch in range(1, until + 1):
         curve.add(float(level + 5 * np.exp(-rate * epoch) + rng.normal(0, 0.05)))
     curve.ended, curve.finished = True, until == epochs
     return curve
+
+
+def _a_point(rng: np.random.Generator) -> Params:
+    """Eight numbers and two choices."""
+    return {f"x{i}": float(x) for i, x in enumerate(rng.random(8))} | {
+        f"c{i}": "abc"[rng.integers(3)] for i in "12"
+    }

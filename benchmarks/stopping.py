@@ -67,9 +67,9 @@ class Search:
 
 @dataclass
 class Run:
+    config: Any
     values: Any
     seconds: Any
-    true: Any
     done: int = 0
     best_then: float = float("inf")
     """The best value that any run had shown when this one was stopped."""
@@ -94,7 +94,7 @@ def search(task: Any, make: Any, found: Search, workers: int) -> Search:
     def begin(now_s: float) -> None:
         if len(runs) < MOST_RUNS:
             key, config = tuner.ask()
-            runs[key] = Run(*task.curve(config, found.seed), task.true_curve(config)[0])
+            runs[key] = Run(config, *task.curve(config, found.seed))
             push(now_s, key)
 
     for _ in range(workers):
@@ -105,7 +105,7 @@ def search(task: Any, make: Any, found: Search, workers: int) -> Search:
         value = float(run.values[run.done])
         run.done += 1
         if value < best:
-            best, regret = value, task.regret(run.true[run.done - 1])
+            best, regret = value, task.regret(task.true_curve(run.config)[0][run.done - 1])
             trace.append((now_s / limit_s, regret))
         goes_on = tuner.report(key, run.done, value)
         whole = run.done == task.epochs

@@ -200,15 +200,19 @@ class Ledger:
         return known[2]
 
     def _foretold(self, ended: Sequence[Run]) -> dict[str, Foretold]:
-        """Where runs that were stopped early would have ended, by run id; nothing if none was stopped."""
+        """Where runs that were stopped early would have ended, by run id; nothing if none was stopped.
+
+        Prior runs' curves tell it too.
+        """
         scored = [run.id for run in ended if run.state in RUN_SCORED and self.curves[run.id].values]
         objective = self.sweep.objective
         if objective is None or all(self.curves[run_id].finished for run_id in scored):
             return {}
         from sweepyard.schedulers.foretelling import foretell  # takes a while to import (numpy)
 
-        curves = [self.curves[run_id] for run_id in scored]
-        return dict(zip(scored, foretell(curves, objective, self._max_iter), strict=True))
+        prior = [curve for curve in self.curves.values() if curve.source and curve.values]
+        curves = [*prior, *(self.curves[run_id] for run_id in scored)]
+        return dict(zip(scored, foretell(curves, objective, self._max_iter)[len(prior) :], strict=True))
 
     @property
     def _max_iter(self) -> float | None:

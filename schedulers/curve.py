@@ -1,8 +1,7 @@
-"""Rules that foretell where a run will end: `curve` stops the hopeless, `auto` also what is not worth it."""
+"""Rules that foretell where a run ends: `curve` stops the hopeless, `auto` who promises less than a new run."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of, present
+from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of
 from sweepyard.schedulers.hyperband import newly_at
 from sweepyard.schedulers.port import Curve, Curves, Outlook, Verdict
 from sweepyard.schedulers.wording import NO_VALUE
@@ -19,10 +18,6 @@ from sweepyard.tracking.records import Objective
 _LEAST_STD = 1e-6
 _FREEDOM = 4.0
 """Degrees of freedom of what may come: training surprises more often than a normal distribution allows."""
-_CAUTIOUS, _EAGER = 0.01, 0.1
-"""The probability of `auto` when much is known, and what is added to it while nothing is."""
-_LEARNT = 20
-"""The number of ended runs at which a third of that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +43,28 @@ class CurveRule:
     or a run has finished) and `min_peers` runs have gone each step that it still has before it. The run that is
     foretold to end best is never stopped.
 
-    `eager` (the rule `auto`): the probability is 0.11 at first and comes down to 0.01 as runs end. While a
-    search knows little, a new run promises as much as one that lags, and many short looks teach it more than few
-    long ones; later its proposals are good, and one that was stopped wrongly costs more than it saves.
+    Without `probability` (the rule `auto`) it is what a new run promises for the resource that this one still
+    takes: that the next of n + 1 is the best of all has a chance of 1/(n + 1), whatever values are like (if they
+    come in no order), for a whole run; for a part of one, that part of it. So it stops eagerly while few runs
+    are known, and nearly nobody later, when proposals are good and one that was stopped wrongly costs more than
+    it saves.
     """
 
     def __init__(
         self,
         objective: Objective,
         *,
-        probability: float = 0.05,
-        eager: bool = False,
+        probability: float | None = 0.05,
         max_iter: float | None = None,
         min_iter: float = 1,
         min_peers: int = 5,
     ) -> None:
         self._objective = objective
         self._probability = probability
-        self._eager = eager
         self._max_iter = max_iter
         self._min_iter = min_iter
         self._min_peers = min_peers
-        self._name = "auto" if eager else "curve"
+        self._name = "auto" if probability is None else "curve"
 
     @classmethod
     def from_spec(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
@@ -79,12 +74,8 @@ class CurveRule:
     @classmethod
     def auto(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
         """The rule for those who do not want to choose."""
-        return cls(
-            objective,
-            probability=_CAUTIOUS,
-            eager=True,
-            **{key: rule[key] for key in ("max_iter", "min_iter") if key in rule},
-        )
+        given = {key: rule[key] for key in ("max_iter", "min_iter") if key in rule}
+        return cls(objective, probability=None, **given)
 
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         curve = curves.get(run_id)
@@ -96,13 +87,14 @@ class CurveRule:
         prospect = self._prospect(run_id, curves, horizon)
         if prospect is None or prospect.leads:
             return None
-        allowed = self._allowed(curves)
+        left = 1.0 - curve.resource / horizon
+        allowed = left / (prospect.peers + 1) if self._probability is None else self._probability
         if prospect.chance >= allowed:
             return None
         return Verdict(
             action="stop",
             rule=self._name,
-            reason=f"at {curve.resource:g}: {self._story(prospect)} (below {allowed:.0%})",
+            reason=f"at {curve.resource:g}: {self._story(prospect)}, below {self._asked(allowed, left)}",
             rung=curve.resource,
             value=prospect.final,
             threshold=prospect.best,
@@ -128,24 +120,23 @@ class CurveRule:
         foreteller = Foreteller(runs, self._objective, horizon)
         if foreteller.evidence(curves[run_id]) < self._min_peers:
             return None
-        means, stds = foreteller.ends(runs)
-        stds = np.maximum(stds, _LEAST_STD)
-        now = foreteller.scale.forward(np.array([present(curve, self._objective) for curve in runs]))
-        best, me = float(now.min()), list(known).index(run_id)
-        final = foreteller.scale.back(means[me] + stds[me] * np.array([-1.0, 0.0, 1.0]))
+        open_runs = [n for n, key in enumerate(known) if key != run_id and not known[key].ended]
+        means, stds = foreteller.ends(np.array([list(known).index(run_id), *open_runs]))
+        mean, std, best = float(means[0]), max(float(stds[0]), _LEAST_STD), foreteller.best
+        final = foreteller.scale.back(mean + std * np.array([-1.0, 0.0, 1.0]))
         return Prospect(
             final=float(final[1]),
             std=float(abs(final[2] - final[0]) / 2),
             best=float(foreteller.scale.back(np.array(best))),
-            chance=float(stdtr(_FREEDOM, (best - means[me]) / stds[me])),
-            leads=bool(means[me] <= means.min()),
+            chance=float(stdtr(_FREEDOM, (best - mean) / std)),
+            leads=mean <= min(best, *means),
             peers=len(runs),
         )
 
-    def _allowed(self, curves: Curves) -> float:
-        """The chance below which a run is stopped now."""
-        ended = sum(curve.ended for curve in curves.values())
-        return self._probability + (_EAGER * math.exp(-ended / _LEARNT) if self._eager else 0.0)
+    def _asked(self, allowed: float, left: float) -> str:
+        if self._probability is not None:
+            return f"{allowed:.1%}"
+        return f"the {allowed:.1%} that a new one promises for the {left:.0%} of a run that this one still takes"
 
     def _story(self, prospect: Prospect) -> str:
         name = self._objective.name

@@ -1,11 +1,13 @@
 """Where runs will end, foretold from all curves of the sweep.
 
-The best value so far of a run is followed from knot to knot: 1, 2, 3, 4, 5, 7, 9, ... of the resource. How it goes
-on from one knot to the next is a linear regression on the value and on what the last step gained, learnt from
-every run that passed both knots, stopped ones too: what a rule saw when it stopped a run is in the regression, so
-being stopped hides nothing of the next step (values missing at random). Links are chained up to the end of a whole
-run. A prior says that each step gains 70 % of what the last one did, so that there is an answer before any run has
-finished (a parametric extrapolation); the curves overrule it soon.
+The best value so far of a run is followed from knot to knot: 1, 2, 3, 4, 5, 7, 9, ... of the resource. How it
+goes on from one knot to the next (a link) is a linear regression on the value and on what the last step gained,
+learnt from every run that passed both knots, stopped ones too: what a rule saw when it stopped a run is in the
+regression, so being stopped hides nothing of the next step (values missing at random). What the regression
+leaves unexplained is shared by runs with like configs: its mean weighted by likeness is added, drawn towards 0
+as by one more run. Links are chained up to the end of a whole run. A prior says that each step gains 70 % of
+what the last one did, so that there is an answer before any run has finished (a parametric extrapolation); the
+curves overrule it soon.
 
 After freeze-thaw Bayesian optimisation (Swersky et al. 2014), the extrapolation of curves (Domhan et al. 2015) and
 Klein et al. 2017: not one curve alone, but all of them, tell how training goes on.
@@ -20,17 +22,20 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sweepyard.plain import Params
+from sweepyard.schedulers.likeness import coordinates, flattened, likeness
 from sweepyard.schedulers.port import Curve, Foretold
 from sweepyard.tracking.records import Objective
 
 Array: TypeAlias = "NDArray[np.float64]"
+Counts: TypeAlias = "NDArray[np.intp]"
 
 _GROWTH = 1.3
 _MOST = 1e100
 """Larger values are as bad as this; smaller differences between runs are none."""
-_PRIOR_RUNS = 3.0
+_PRIOR_RUNS = 1.0
 """How many runs the prior of a link's coefficients is worth."""
-_PRIOR_SD = 0.3
+_PRIOR_SD = 0.15
 """The spread that the prior expects of one step, as a share of the spread of all runs; worth one run."""
 
 
@@ -70,85 +75,89 @@ class Scale:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The gain from one knot to the next, by Bayesian linear regression on (1, value, last gain).
+class Foreteller:
+    """Learns from the first `learnt` of some curves, all with values, how runs go on; from all if it is None.
 
-    `found`: coefficients; `inverse`: their covariance in units of `variance`, that of the noise; `seen`: by how
-    many runs.
+    `horizon`: the resource of a whole run.
     """
 
-    found: Array
-    inverse: Array
-    variance: float
-    seen: int
-
-
-class Foreteller:
-    """Learns from some curves, all with values, how runs go on. `horizon`: the resource of a whole run."""
-
-    def __init__(self, curves: Sequence[Curve], objective: Objective, horizon: float) -> None:
+    def __init__(
+        self, curves: Sequence[Curve], objective: Objective, horizon: float, learnt: int | None = None
+    ) -> None:
         self._objective = objective
         self.knots = knots_of(horizon)
         now = np.array([present(curve, objective) for curve in curves])
-        self.scale = Scale.of(objective, now)
-        self._spread = max(float(np.std(self.scale.forward(now))), 1e-3)
-        states = self._states(curves)
-        self._links = [self._link(states, k) for k in range(len(self.knots) - 1)]
+        self.scale = Scale.of(objective, now[:learnt])
+        self._now = self.scale.forward(now)
+        self._spread = max(float(np.std(self._now[:learnt])), 1e-3)
+        self._states = self.scale.forward(np.array([states_of(curve, objective, self.knots) for curve in curves]))
+        self._gains = np.nan_to_num(-np.diff(self._states, axis=1, prepend=self._states[:, :1]))
+        self._points = coordinates([_point(curve) for curve in curves])
+        self._learn(slice(learnt))
 
-    def _states(self, curves: Sequence[Curve]) -> Array:
-        """Shape (curves, knots), scaled."""
-        return self.scale.forward(np.array([states_of(curve, self._objective, self.knots) for curve in curves]))
+    def _learn(self, those: slice) -> None:
+        """The regressions of all links at once: `_found` (links, 3), `_inverse` (links, 3, 3), `_variances`.
 
-    def ends(self, curves: Sequence[Curve]) -> tuple[Array, Array]:
-        """Means and standard deviations, shape (curves,): the value of each run at its end, scaled.
-
-        All runs are followed at once, each from the last knot that it has passed.
+        `_inverse`: covariances of the coefficients in units of the variance, that of the noise.
         """
-        states = self._states(curves)
-        now = self.scale.forward(np.array([present(curve, self._objective) for curve in curves]))
-        reached = np.isfinite(states).sum(axis=1) - 1
+        states, gains = self._states[those], self._gains[those]
+        self._passed = np.isfinite(states[:, 1:]).astype(float)
+        x = np.stack([np.ones_like(self._passed), np.nan_to_num(states[:, :-1]), gains[:, :-1]], axis=2)
+        weighted = x * self._passed[:, :, None]
+        precision = _PRIOR_RUNS * np.diag([1.0, 1.0 / self._spread**2, 4.0])
+        self._inverse = np.linalg.inv(np.einsum("nki,nkj->kij", weighted, x) + precision)
+        sums = np.einsum("nki,nk->ki", weighted, gains[:, 1:]) + precision @ _PRIOR
+        self._found = np.einsum("kij,kj->ki", self._inverse, sums)
+        self._left = (gains[:, 1:] - np.einsum("nki,ki->nk", x, self._found)) * self._passed
+        self._learnt = those
+        self.seen = self._passed.sum(axis=0)
+        unexplained = ((self._left - self._likely(those, apart=True) * self._passed) ** 2).sum(axis=0)
+        self._variances = (unexplained + (_PRIOR_SD * self._spread) ** 2) / (np.maximum(self.seen - 2, 0) + 1)
+
+    def _likely(self, those: slice | Counts, *, apart: bool = False) -> Array:
+        """What runs gain more on each link than the regression says, because those with like points did.
+
+        Shape (those, links). `apart`: a run says nothing about itself.
+        """
+        alike = likeness(self._points[those], self._points[self._learnt])
+        if apart:
+            np.fill_diagonal(alike, 0.0)
+        found: Array = (alike @ self._left) / (alike @ self._passed + 1.0)
+        return found
+
+    def ends(self, those: Counts | slice = slice(None)) -> tuple[Array, Array]:
+        """Means and standard deviations of the values of some runs at their ends, scaled.
+
+        All are followed at once, each from the last knot that it has passed.
+        """
+        states, gains, now = self._states[those], self._gains[those], self._now[those]
+        reached, likely = np.isfinite(states).sum(axis=1) - 1, self._likely(those)
         means, covs = np.column_stack([now, np.zeros(len(now))]), np.zeros((len(now), 2, 2))
-        for k, link in enumerate(self._links):
+        for k, (constant, slope, momentum) in enumerate(self._found):
             arrived, under_way = reached == k, (reached >= 0) & (reached <= k)
-            means[arrived] = np.column_stack([states[arrived, k], _gain(states[arrived], k)])
+            means[arrived] = np.column_stack([states[arrived, k], gains[arrived, k]])
             x = np.column_stack([np.ones(int(under_way.sum())), means[under_way]])
-            doubt = link.variance * (1.0 + np.einsum("ij,jk,ik->i", x, link.inverse, x))
-            constant, slope, momentum = link.found
+            doubt = self._variances[k] * (1.0 + np.einsum("ij,jk,ik->i", x, self._inverse[k], x))
             step = np.array([[1.0 - slope, -momentum], [slope, momentum]])
-            means[under_way] = means[under_way] @ step.T + np.array([-constant, constant])
+            gained = (constant + likely[under_way, k])[:, None] * np.array([-1.0, 1.0])
+            means[under_way] = means[under_way] @ step.T + gained
             covs[under_way] = step @ covs[under_way] @ step.T + doubt[:, None, None] * _GAIN_NOISE
         covs[reached < 0, 0, 0] = self._spread**2
         best = np.minimum(means[:, 0], now) if self._objective.summary is None else means[:, 0]
         return best, np.sqrt(covs[:, 0, 0])
 
+    @property
+    def best(self) -> float:
+        """The best value of any run so far, scaled."""
+        return float(self._now.min())
+
     def evidence(self, curve: Curve) -> int:
         """How many runs went before a run on each link that it still has before it, at least."""
-        ahead = [
-            link.seen for link, knot in zip(self._links, self.knots[1:], strict=True) if knot > curve.resource
-        ]
-        return min(ahead, default=0)
-
-    def _link(self, states: Array, k: int) -> Link:
-        both = states[np.isfinite(states[:, k]) & np.isfinite(states[:, k + 1])]
-        x = np.column_stack([np.ones(len(both)), both[:, k], _gain(both, k)])
-        gained = both[:, k] - both[:, k + 1]
-        precision = _PRIOR_RUNS * np.diag([1.0, 1.0 / self._spread**2, 4.0])
-        inverse = np.linalg.inv(x.T @ x + precision).astype(np.float64)
-        found = inverse @ (x.T @ gained + precision @ _PRIOR)
-        left = gained - x @ found
-        expected = (_PRIOR_SD * self._spread) ** 2
-        variance = (left @ left + expected) / (max(len(gained) - 2, 0) + 1)
-        return Link(found, inverse, float(variance), len(gained))
+        return int(min(self.seen[self.knots[1:] > curve.resource], default=0))
 
 
 _PRIOR = np.array([0.0, 0.0, 0.7])
 _GAIN_NOISE = np.array([[1.0, -1.0], [-1.0, 1.0]])
-
-
-def _gain(states: Array, k: int) -> Array:
-    """What each run gained on its way to knot `k` from the one before."""
-    return np.nan_to_num(states[:, k - 1] - states[:, k]) if k else np.zeros(len(states))
 
 
 def present(curve: Curve, objective: Objective) -> float:
@@ -173,6 +182,13 @@ def states_of(curve: Curve, objective: Objective, knots: Array) -> Array:
     return found
 
 
+def _point(curve: Curve) -> Params:
+    if "point" not in curve.memo:
+        curve.memo["point"] = flattened(curve.params)
+    found: Params = curve.memo["point"]
+    return found
+
+
 def horizon_of(curves: Iterable[Curve], max_iter: float | None) -> float | None:
     """The resource of a whole run: as the user says, or the most that a finished run took; None: nobody knows."""
     if max_iter is not None:
@@ -189,10 +205,10 @@ def foretell(ended: Sequence[Curve], objective: Objective, max_iter: float | Non
     """
     if not ended:
         return []
-    learnt = ended[: len(ended) - len(ended) % max(1, len(ended) // 10)]
+    learnt = len(ended) - len(ended) % max(1, len(ended) // 10)
     horizon = horizon_of(ended, max_iter) or 2 * max(curve.resource for curve in ended)
-    foreteller = Foreteller(learnt, objective, horizon)
-    means, stds = foreteller.ends(ended)
+    foreteller = Foreteller(ended, objective, horizon, learnt)
+    means, stds = foreteller.ends()
     low, middle, high = (foreteller.scale.back(means + way * stds) for way in (-1, 0, 1))
     return [
         Foretold(present(curve, objective), 0.0) if curve.finished else Foretold(float(value), float(spread))

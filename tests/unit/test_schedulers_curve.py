@@ -5,6 +5,7 @@ import pytest
 
 from sweepyard.schedulers.curve import CurveRule
 from sweepyard.schedulers.foretelling import Foreteller, foretell, knots_of
+from sweepyard.schedulers.likeness import coordinates, flattened, likeness
 from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.tracking.records import Objective
@@ -50,9 +51,9 @@ def test_ends_are_foretold_about_as_surely_as_they_are_said_to_be():
     inside, errors, naive = [], [], []
     for _ in range(20):
         whole = [training(dice) for _ in range(25)]
-        foreteller = Foreteller(whole[:15], LOSS, WHOLE)
         short = [cut(curve, int(dice.integers(3, 15))) for curve in whole[15:]]
-        means, stds = foreteller.ends(short)
+        foreteller = Foreteller([*whole[:15], *short], LOSS, WHOLE, learnt=15)
+        means, stds = foreteller.ends(np.arange(15, 25))
         ends = foreteller.scale.forward(np.array([min(curve.values) for curve in whole[15:]]))
         inside += list(abs(ends - means) < 2 * stds)
         errors += list(abs(ends - means))
@@ -160,15 +161,65 @@ def test_between_knots_and_at_the_end_nobody_is_judged():
     assert set(judged) <= set(knots_of(WHOLE)[:-1])
 
 
-def test_auto_stops_more_than_curve():
+def test_auto_is_eager_among_few_runs_and_careful_among_many():
     dice = np.random.default_rng(7)
-    stopped = {"curve": 0, "auto": 0}
-    for _ in range(5):
-        whole = {str(n): training(dice, n) for n in range(20)}
-        for kind in stopped:
+    stopped = {("curve", 8): 0, ("auto", 8): 0, ("curve", 80): 0, ("auto", 80): 0}
+    for _ in range(4):
+        whole = {str(n): training(dice, n) for n in range(80)}
+        new = [cut(training(dice, 99), 5) for _ in range(10)]
+        for kind, count in stopped:
             rule = make_scheduler({"type": kind, "max_iter": WHOLE}, LOSS)
-            for _ in range(5):
-                verdict = rule.judge("new", whole | {"new": cut(training(dice, 99), 5)})
-                stopped[kind] += verdict is not None and verdict.action == "stop"
+            known = dict(list(whole.items())[:count])
+            stopped[kind, count] += sum(rule.judge("new", known | {"new": each}) is not None for each in new)
 
-    assert stopped["auto"] >= stopped["curve"] > 0
+    assert stopped["auto", 8] > stopped["curve", 8]
+    assert 0 < stopped["auto", 80] < stopped["curve", 80]
+
+
+def test_auto_says_what_a_new_run_promises():
+    dice = np.random.default_rng(8)
+    known = {str(n): training(dice, n) for n in range(19)}
+    bad = Curve(number=99, values=[50.0] * 5, positions=[1, 2, 3, 4, 5])
+
+    verdict = make_scheduler({"type": "auto"}, LOSS).judge("bad", known | {"bad": bad})
+
+    left = 1 - 5 / WHOLE
+    assert verdict.reason.endswith(
+        f"below the {left / 21:.1%} that a new one promises for the {left:.0%} of a run that this one still takes"
+    )
+
+
+def test_points_that_are_alike_go_on_alike():
+    """Runs of kind "late" stand still until epoch 20 and then win."""
+    dice = np.random.default_rng(9)
+
+    def run(number, kind, epochs=WHOLE):
+        values = [2 - 0.01 * k - (1.5 if kind == "late" and k > 20 else 0) for k in range(1, WHOLE + 1)]
+        curve = Curve(number=number, params={"net": {"kind": kind}, "rate": dice.random()})
+        for value in values[:epochs]:
+            curve.add(value + dice.normal(0, 0.01))
+        curve.ended, curve.finished = True, epochs == WHOLE
+        return curve
+
+    whole = [run(n, "late" if n % 3 == 0 else "flat") for n in range(15)]
+    *_, late, flat = foretell([*whole, run(98, "late", 10), run(99, "flat", 10)], LOSS, WHOLE)
+
+    assert late.value < 1.0 < 1.5 < flat.value
+
+
+def test_points_are_compared_by_rank_or_by_being_the_same():
+    points = [
+        {"rate": 1e-5, "net": {"kind": "a", "wide": True}},
+        {"rate": 1e-3, "net": {"kind": "b", "wide": True}},
+        {"rate": 1e-1, "net": {"kind": "a"}},
+        {"rate": None},
+    ]
+    squared = [flattened(each) | {"rate": each["rate"] and each["rate"] ** 2} for each in points]
+    x = coordinates([flattened(each) for each in points])
+    alike = likeness(x, x)
+
+    assert np.allclose(np.diag(alike), 1.0)
+    assert np.allclose(alike, alike.T)
+    assert np.allclose(coordinates(squared), x)
+    assert coordinates([{}, {}]).tolist() == [[0.0], [0.0]]
+    assert coordinates([{"name": str(n)} for n in range(1000)]).shape[1] <= 10

@@ -184,6 +184,22 @@ def test_the_fast_rule_agrees_with_the_slow_one(name):
     assert stops > HISTORIES / 20  # the histories do put the rule to the test
 
 
+def slow_likeness(one, other, points):
+    """Of two points: how far apart the ranks of their numbers are; other values are the same or not."""
+    squares = 0.0
+    for name in {name for point in points for name in point}:
+        numbers = [point[name] for point in points if isinstance(point.get(name), float)]
+        ranks, kinds = [], []
+        for value in (one.get(name), other.get(name)):
+            is_number = isinstance(value, float)
+            below = sum(each < value for each in numbers) if is_number else 0
+            same = sum(each == value for each in numbers) if is_number else 0
+            ranks.append((below + same / 2) / len(numbers) if is_number else 0.5)
+            kinds.append("number" if is_number else repr(value))
+        squares += (ranks[0] - ranks[1]) ** 2 + (2 * 0.7**2 if kinds[0] != kinds[1] else 0.0)
+    return math.exp(-squares / (2 * 0.3**2))
+
+
 def slow_ends(curves, maximize, horizon):
     """Where each curve ends, scaled: (mean, standard deviation). Losses, knots, links and runs one by one."""
     sign = -1 if maximize else 1
@@ -209,29 +225,37 @@ def slow_ends(curves, maximize, horizon):
 
     every = [states(curve) for curve in curves]
     width = max(float(np.std([scaled(best) for best in bests])), 1e-3)
-    weights = [math.sqrt(weight) for weight in (3, 3 / width**2, 12)]
+    weights = [math.sqrt(weight) for weight in (1, 1 / width**2, 4)]
+    points = [curve.params for curve in curves]
+    alike = [[slow_likeness(one, other, points) for other in points] for one in points]
     links = []
     for k in range(len(knots) - 1):
-        passed = [each for each in every if len(each) > k + 1]
-        rows = [[1.0, each[k], each[k - 1] - each[k] if k else 0.0] for each in passed]
-        gained = [each[k] - each[k + 1] for each in passed]
+        passed = [n for n, each in enumerate(every) if len(each) > k + 1]
+        rows = [[1.0, every[n][k], every[n][k - 1] - every[n][k] if k else 0.0] for n in passed]
+        gained = [every[n][k] - every[n][k + 1] for n in passed]
         x = np.array(rows + np.diag(weights).tolist())
         found = np.linalg.lstsq(x, np.array([*gained, 0.0, 0.0, 0.7 * weights[2]]), rcond=None)[0]
-        left = sum((y - float(np.dot(row, found))) ** 2 for row, y in zip(rows, gained, strict=True))
-        variance = (left + (0.3 * width) ** 2) / (max(len(rows) - 2, 0) + 1)
-        links.append((found, np.linalg.inv(x.T @ x), variance))
+        left = {n: y - float(np.dot(row, found)) for n, row, y in zip(passed, rows, gained, strict=True)}
+
+        def likely(n, left=left):
+            others = [other for other in left if other != n]
+            return sum(alike[n][other] * left[other] for other in others) / (1 + sum(alike[n][o] for o in others))
+
+        squares = sum((each - likely(n)) ** 2 for n, each in left.items())
+        variance = (squares + (0.15 * width) ** 2) / (max(len(rows) - 2, 0) + 1)
+        links.append((found, np.linalg.inv(x.T @ x), variance, likely))
     ends = []
-    for curve, each in zip(curves, every, strict=True):
+    for n, (curve, each) in enumerate(zip(curves, every, strict=True)):
         now = scaled(min(sign * value for value in curve.values))
         if not each:
             ends.append((now, width))
             continue
         value, gain, cov = each[-1], each[-2] - each[-1] if len(each) > 1 else 0.0, np.zeros((2, 2))
-        for found, inverse, variance in links[len(each) - 1 :]:
+        for found, inverse, variance, likely in links[len(each) - 1 :]:
             row = np.array([1.0, value, gain])
             noise = variance * (1 + row @ inverse @ row)
             turn = np.array([[1 - found[1], -found[2]], [found[1], found[2]]])
-            gain = float(found @ row)
+            gain = float(found @ row) + likely(n)
             value, cov = value - gain, turn @ cov @ turn.T + noise * np.array([[1, -1], [-1, 1]])
         ends.append((min(value, now), math.sqrt(cov[0, 0])))
     return ends
@@ -243,7 +267,8 @@ def test_runs_end_where_the_slow_chain_ends():
         goal = ("minimize", "maximize")[i % 2]
         curves = []
         for number in range(dice.randint(1, 12)):
-            curve = Curve(number=number)
+            params = {"rate": dice.random(), "kind": dice.choice("ab"), "size": dice.choice([None, 1.0, 2.0])}
+            curve = Curve(number=number, params={k: v for k, v in params.items() if dice.random() < 0.9})
             for _ in range(dice.randint(1, 15)):
                 curve.add(
                     float(dice.choice([dice.randint(0, 9), dice.gauss(0, 100)])),
@@ -253,7 +278,7 @@ def test_runs_end_where_the_slow_chain_ends():
             curves.append(curve)
         horizon = dice.choice([3, 10, 25])
 
-        means, stds = Foreteller(curves, Objective(name="loss", goal=goal), horizon).ends(curves)
+        means, stds = Foreteller(curves, Objective(name="loss", goal=goal), horizon).ends()
 
         slow = np.array(slow_ends(curves, goal == "maximize", horizon))
         np.testing.assert_allclose(means, slow[:, 0], rtol=1e-6, atol=1e-6)
