@@ -104,7 +104,8 @@ def work(
     sweep = connection.sweep
     say(f"agent {agent.id} for sweep {sweep.name or sweep.id}; status: {sweep.url}")
     signing_key = bytes.fromhex(connection.signing_key)
-    bus = RedisAgentBus(options.redis_url or connection.redis_url, connection.prefix, agent.id, signing_key)
+    redis_url = options.redis_url or connection.redis_url
+    bus = RedisAgentBus(redis_url, connection.prefix, agent.id, signing_key, connection.epoch)
     limits = Limits(
         count=options.count or None,
         max_initial_failures=_max_initial_failures(os.environ),

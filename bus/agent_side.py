@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 import redis
+from rq.job import Job
 
 from sweepyard.bus import offers
 from sweepyard.bus.connection import connect, reachable
-from sweepyard.bus.keys import Keys
+from sweepyard.bus.keys import EPOCH, Keys
 from sweepyard.bus.wire import WORDS, AttemptOrder, Control, Message, Offer, Presence
 from sweepyard.errors import Unavailable
 
@@ -20,10 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class RedisAgentBus:
-    """`port.AgentBus` on Redis: rq for offers, one pipeline for everything else."""
+    """`port.AgentBus` on Redis: rq for offers, one pipeline for everything else.
 
-    def __init__(self, redis_url: str, prefix: str, agent_id: str, signing_key: bytes) -> None:
+    `epoch`: of the controller that is known to lead. A younger one is believed from its first word on.
+    """
+
+    def __init__(self, redis_url: str, prefix: str, agent_id: str, signing_key: bytes, epoch: int = 0) -> None:
         self._signing_key = signing_key
+        self._epoch = epoch
         self._url = redis_url
         self._keys = Keys(prefix)
         self._agent_id = agent_id
@@ -41,7 +46,7 @@ class RedisAgentBus:
             try:
                 client = redis.Redis.from_url(self._url, client_name=name)
                 queue = offers.open_queue(client, self._keys, sweep_id)
-                worker = offers.OfferWorker(queue, name, sweep_id, self._signing_key, take, leave, ready)
+                worker = offers.OfferWorker(queue, name, sweep_id, self._read_offer, take, leave, ready)
                 worker.work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
                 # ValueError: rq knows the name all the same.
@@ -59,8 +64,12 @@ class RedisAgentBus:
                     # Redis decides which came first: this, or an offer.
                     self._client.client_unblock(int(client["id"]), error=True)
 
+    def _read_offer(self, job: Job, sweep_id: str) -> Offer | None:
+        offer = offers.read_offer(job, sweep_id, self._signing_key)
+        return offer if offer is not None and offer.epoch >= self._epoch else None
+
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
-        mine = self._keys.agent(self._agent_id)
+        mine = self._keys.agent(self._agent_id, self._epoch)
         stale = [field for field in self._read if field.partition(":")[2] not in presence.running]
         with reachable(self._client), self._client.pipeline(transaction=True) as pipeline:
             for message in messages:
@@ -71,11 +80,17 @@ class RedisAgentBus:
                 pipeline.hgetall(mine)
                 pipeline.hdel(mine, *stale)
                 pipeline.get(self._keys.mark)
-                *_, fields, _, pulse = pipeline.execute()
+                pipeline.zscore(self._keys.epoch, EPOCH)
+                *_, fields, _, pulse, epoch = pipeline.execute()
             else:
                 pipeline.hgetall(mine)
                 pipeline.get(self._keys.mark)
-                *_, fields, pulse = pipeline.execute()
+                pipeline.zscore(self._keys.epoch, EPOCH)
+                *_, fields, pulse, epoch = pipeline.execute()
+        if epoch is not None and epoch > self._epoch:
+            # Another controller leads: what the former one has said is not read any more.
+            self._epoch, self._read = int(epoch), set()
+            return self.exchange([], presence)
         self._read = {field for field in fields if ":" in field} - set(stale)
         return read_control(fields, pulse)
 
@@ -91,7 +106,7 @@ class RedisAgentBus:
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
             pipeline.xadd(self._keys.reports, {"m": message.model_dump_json()})
             pipeline.hdel(self._keys.presence, self._agent_id)
-            pipeline.delete(self._keys.agent(self._agent_id))
+            pipeline.delete(self._keys.agent(self._agent_id, self._epoch))
             for name, queue in self._workers:
                 offers.forget_worker(pipeline, name, queue)
             pipeline.execute()

@@ -11,9 +11,10 @@ import redis
 from pydantic import ValidationError
 
 from sweepyard.bus import offers
-from sweepyard.bus.connection import connect, reachable
-from sweepyard.bus.keys import Keys
+from sweepyard.bus.connection import address_of, connect, reachable
+from sweepyard.bus.keys import EPOCH, Keys
 from sweepyard.bus.wire import MESSAGE, AttemptOrder, AttemptRef, Message, Offer, Presence, other_version
+from sweepyard.errors import Fenced
 
 READ_AT_ONCE = 500
 AGENT_HASH_TTL_S = 24 * 3600
@@ -21,11 +22,19 @@ AGENT_HASH_TTL_S = 24 * 3600
 log = logging.getLogger(__name__)
 
 
-class RedisControllerBus:
-    """`port.ControllerBus` on Redis. `read` may run in a thread of its own."""
+def youngest_epoch(redis_url: str, prefix: str) -> int:
+    """The largest epoch of a controller that an installation's Redis has seen; 0 if it has seen none."""
+    client = connect(redis_url)
+    with reachable(client):
+        return int(client.zscore(Keys(prefix).epoch, EPOCH) or 0)
 
-    def __init__(self, redis_url: str, prefix: str, signing_key: bytes) -> None:
+
+class RedisControllerBus:
+    """`port.ControllerBus` on Redis, of the controller of `epoch`. `read` may run in a thread of its own."""
+
+    def __init__(self, redis_url: str, prefix: str, signing_key: bytes, epoch: int = 0) -> None:
         self._signing_key = signing_key
+        self._epoch = epoch
         self._keys = Keys(prefix)
         self._client = connect(redis_url)
         self._reader = connect(redis_url, wait_s=10)
@@ -33,7 +42,8 @@ class RedisControllerBus:
 
     def offer(self, offer: Offer) -> None:
         with reachable(self._client):
-            offers.put(self._queue(offer.sweep), offer, self._signing_key)
+            mine = offer.model_copy(update={"epoch": self._epoch})
+            offers.put(self._queue(offer.sweep), mine, self._signing_key)
 
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
         with reachable(self._client):
@@ -65,7 +75,7 @@ class RedisControllerBus:
     def remove_presence(self, agent_id: str) -> None:
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
             pipeline.hdel(self._keys.presence, agent_id)
-            pipeline.delete(self._keys.agent(agent_id))
+            pipeline.delete(self._keys.agent(agent_id, self._epoch))
             pipeline.execute()
 
     def tell(
@@ -79,7 +89,7 @@ class RedisControllerBus:
         fields: dict[Any, Any] = {f"ack:{ref}": seq for ref, seq in (acks or {}).items()}
         fields |= {f"order:{ref}": order.model_dump_json() for ref, order in (orders or {}).items()}
         fields |= words or {}
-        key = self._keys.agent(agent_id)
+        key = self._keys.agent(agent_id, self._epoch)
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
             if fields:
                 pipeline.hset(key, mapping=fields)
@@ -89,8 +99,17 @@ class RedisControllerBus:
             pipeline.execute()
 
     def intact(self) -> bool:
-        with reachable(self._client):
-            return self._client.incr(self._keys.mark) > 1
+        with reachable(self._client), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.incr(self._keys.mark)
+            pipeline.zadd(self._keys.epoch, {EPOCH: self._epoch}, gt=True)
+            pipeline.zscore(self._keys.epoch, EPOCH)
+            mark, _, youngest = pipeline.execute()
+        if youngest > self._epoch:
+            raise Fenced(
+                f"Another controller leads at Redis {address_of(self._client)} "
+                f"(its epoch is {youngest:.0f}, ours {self._epoch}). This one must end."
+            )
+        return bool(mark > 1)
 
     def _queue(self, sweep_id: str) -> Any:
         return offers.open_queue(self._rq_client, self._keys, sweep_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EPOCH = "epoch"
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -14,7 +16,8 @@ class Keys:
     | `<prefix>:reports` | stream | messages of agents, trimmed once the store has them |
     | `<prefix>:presence` | hash | agent id -> its last `Presence` |
     | `<prefix>:mark` | counter | grows while the controller lives; is gone when Redis has forgotten everything |
-    | `<prefix>:agent:<id>` | hash | what the controller has to say to one agent |
+    | `<prefix>:epoch` | sorted set | the largest epoch of a controller that was here, as the score of `epoch` |
+    | `<prefix>:agent:<id>:<epoch>` | hash | what the controller of that epoch has to say to one agent |
     | `<prefix>:hint:<id>` | channel | "look at your hash now" |
     | `rq:queue:<prefix>-<sweep>` | list (rq's) | offers of one sweep |
     """
@@ -33,8 +36,12 @@ class Keys:
     def mark(self) -> str:
         return f"{self.prefix}:mark"
 
-    def agent(self, agent_id: str) -> str:
-        return f"{self.prefix}:agent:{agent_id}"
+    @property
+    def epoch(self) -> str:
+        return f"{self.prefix}:epoch"
+
+    def agent(self, agent_id: str, epoch: int) -> str:
+        return f"{self.prefix}:agent:{agent_id}:{epoch}"
 
     def hint(self, agent_id: str) -> str:
         return f"{self.prefix}:hint:{agent_id}"

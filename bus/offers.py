@@ -60,10 +60,10 @@ def put(queue: Queue, offer: Offer, key: bytes) -> None:
             unique=True,
         )
     except DuplicateJobError:
-        if str(offer.ref) not in queue.get_job_ids():
-            # Only the job's hash survived (an agent died while taking it, or a tail of the log was cut off).
-            remove(queue, [offer.ref])
-            put(queue, offer, key)
+        # It may be that of an earlier controller, which agents refuse; or only the job's hash survived (an agent
+        # died while taking it, or a tail of the log was cut off).
+        remove(queue, [offer.ref])
+        put(queue, offer, key)
 
 
 def remove(queue: Queue, refs: Sequence[AttemptRef]) -> None:
@@ -125,7 +125,7 @@ class OfferWorker(SimpleWorker):
         queue: Queue,
         name: str,
         sweep_id: str,
-        key: bytes,
+        read: Callable[[Job, str], Offer | None],
         take: Callable[[Offer], bool],
         leave: Event,
         ready: Event,
@@ -139,7 +139,7 @@ class OfferWorker(SimpleWorker):
             log_job_description=False,
         )
         self._sweep_id = sweep_id
-        self._key = key
+        self._read = read
         self._take = take
         self._leave = leave
         self._ready = ready
@@ -148,12 +148,15 @@ class OfferWorker(SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         try:
-            offer = read_offer(job, self._sweep_id, self._key)
+            offer = self._read(job, self._sweep_id)
         except UserError as error:
             self.refusal, self._stop_requested = error, True
             return self._put_back(job, queue)
         if offer is None:
-            log.warning("refused job %.60s: not an offer that this installation has signed for this sweep", job.id)
+            log.warning(
+                "refused job %.60s: not an offer of the present controller of this installation for this sweep",
+                job.id,
+            )
         # Out of rq's hands before it is taken: what an agent holds, the store knows.
         with queue.connection.pipeline() as pipeline:
             pipeline.lrem(queue.intermediate_queue_key, 0, job.id)

@@ -13,7 +13,10 @@ from sweepyard.bus.wire import AttemptOrder, AttemptRef, Control, Message, Offer
 
 
 class AgentBus(Protocol):
-    """What an agent needs. One instance per agent process; thread-safe."""
+    """What an agent needs. One instance per agent process; thread-safe.
+
+    It knows the youngest controller that has called `intact`, and neither obeys nor takes offers of older ones.
+    """
 
     def take_offers(self, sweep_id: str, take: Callable[[Offer], bool], leave: Event, ready: Event) -> None:
         """Give each offer that this agent receives to `take`, until `leave` is set.
@@ -46,10 +49,10 @@ class AgentBus(Protocol):
 
 
 class ControllerBus(Protocol):
-    """What the controller needs."""
+    """What the controller of one epoch needs."""
 
     def offer(self, offer: Offer) -> None:
-        """Queue an offer; the same attempt twice is queued once."""
+        """Queue an offer, with this controller's epoch; the same attempt twice is queued once, as offered last."""
         ...
 
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
@@ -94,6 +97,10 @@ class ControllerBus(Protocol):
     def intact(self) -> bool:
         """False if Redis has forgotten what was there since the last call (flushed, or restarted empty).
 
-        Each call is a sign of life for the agents: it changes `Control.pulse`.
+        Each call is a sign of life for the agents: it changes `Control.pulse`. From the first one on they believe
+        no older controller.
+
+        Raises:
+            Fenced: a younger controller was here.
         """
         ...

@@ -53,7 +53,8 @@ class _Wire(BaseModel):
 class Offer(_Wire):
     """May be taken by one agent: run this attempt.
 
-    `step`: where the steps of its history go on. `parent`: the run whose checkpoint is where it begins.
+    `step`: where the steps of its history go on. `parent`: the run whose checkpoint is where it begins. `epoch`:
+    of the controller that makes the offer.
     """
 
     v: Literal[1] = WIRE_VERSION
@@ -65,6 +66,7 @@ class Offer(_Wire):
     params: dict[str, Any]
     step: int = 0
     parent: str | None = None
+    epoch: int = 0
 
     @property
     def ref(self) -> AttemptRef:

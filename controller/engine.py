@@ -57,16 +57,25 @@ Item: TypeAlias = Batch | Command | Answer
 
 
 class Engine:
-    """Runs in a thread of its own from `start` to `stop`. Verbs may be called from any thread."""
+    """Runs in a thread of its own from `start` to `stop`. Verbs may be called from any thread.
+
+    `epoch`: of the take-over that makes it the only writer. It ends by itself when there is a younger one.
+    """
 
     def __init__(
-        self, store: Store, bus: ControllerBus, clock: Clock, *, lost_after_s: float, proposal_deadline_s: float
+        self,
+        store: Store,
+        bus: ControllerBus,
+        clock: Clock,
+        *,
+        epoch: int,
+        lost_after_s: float,
+        proposal_deadline_s: float,
     ) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._epoch = store.take_over()
-        failpoint("takeover.after")
+        self._epoch = epoch
         self._inbox: queue.Queue[Item] = queue.Queue(maxsize=100)
         self._reconciler = Reconciler(store, bus, clock, lost_after_s=lost_after_s)
         self._proposer = Proposer(self._inbox.put, deadline_s=proposal_deadline_s)

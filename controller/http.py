@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,7 @@ from sweepyard.controller.routes import Parts, router
 from sweepyard.tracking.port import Store
 from sweepyard.views import ProblemView
 
-__all__ = ["ConnectionInfo", "EnginePort", "make_app"]
+__all__ = ["ConnectionInfo", "EnginePort", "let_lead", "make_app"]
 
 
 def make_app(
@@ -59,6 +60,11 @@ def make_app(
     app.state.routes = [*router.routes, *(route for route in app.routes if isinstance(route, Route))]
     add_handlers(app)
     return app
+
+
+def let_lead(app: FastAPI, engine: EnginePort) -> None:
+    """Have an application of `make_app` carry its requests out by another engine from now on."""
+    app.state.parts = replace(app.state.parts, engine=engine)
 
 
 class _Api(FastAPI):

@@ -66,5 +66,6 @@ class EnginePort(Protocol):
         ...
 
     def health(self) -> Mapping[str, Any]:
-        """`status` ("ok" or "degraded"), `engine` and `redis` ("ok", or what is wrong)."""
+        """`status` ("ok", "degraded" or "standby"), `engine` and `redis` ("ok", or what is wrong), `epoch`, and on
+        a standby `leader`: who leads."""
         ...

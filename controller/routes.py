@@ -376,6 +376,7 @@ def connect(
         wire_version=WIRE_VERSION,
         heartbeat_s=parts.connection.heartbeat_s,
         lost_after_s=parts.connection.lost_after_s,
+        epoch=parts.store.leader().epoch,
         sweep=views.connected_sweep(_sweep(parts, sweep), base_url),
     )
 

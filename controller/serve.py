@@ -1,7 +1,7 @@
 """`sweepyard serve`: the parts put together, started in order and ended in order.
 
-`<dir>/service.lock` is held for the life of the process, so that a directory has one service; and
-`<dir>/service.json` tells where it answers, for whoever wants to join it.
+`<dir>/service.lock` is held for the life of the process, so that a directory has one service, and `<store>.lock`
+so that a SQLite store has one; `<dir>/service.json` tells where it answers, for whoever wants to join it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -22,14 +23,16 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.controller_side import RedisControllerBus, youngest_epoch
 from sweepyard.bus.embedded import EmbeddedRedis, GivenRedis
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.controller.engine import Engine
-from sweepyard.controller.http import ConnectionInfo, make_app
+from sweepyard.controller.http import ConnectionInfo, let_lead, make_app
+from sweepyard.controller.leadership import Leadership, Seat, Standby
 from sweepyard.controller.limits import Limits
 from sweepyard.errors import Unavailable, UserError
 from sweepyard.settings import Settings
+from sweepyard.tracking.checkup import file_of
 from sweepyard.tracking.port import Store
 from sweepyard.tracking.sql import open_store
 
@@ -45,16 +48,21 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
     `lifeline_fd`: the read end of a pipe whose other end the starter holds; at its end the service leaves.
 
     Raises:
-        UserError: a bind beyond loopback without an API key, a port that is taken, a directory that is served.
+        UserError: a bind beyond loopback without an API key, a port that is taken, a directory or a SQLite store
+            that is served, a standby without the leader's Redis.
         Unavailable: Redis or the store cannot be reached.
     """
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     directory = Path(settings.dir).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_only_service_of(directory))
-        store = open_store(settings.store_url or f"sqlite:///{directory / 'store.db'}")
+        home = stack.enter_context(_only_service_of(directory))
+        store_url = settings.store_url or f"sqlite:///{directory / 'store.db'}"
+        store = open_store(store_url)
         stack.callback(store.close)
+        file = file_of(store_url)
+        if file is not None:
+            stack.enter_context(_only_writer_of(file))
         if settings.host not in LOOPBACK and not (api_key or store.api_keys()):
             raise UserError(
                 f"Refusing to listen on {settings.host} without an API key: anyone on that network could run "
@@ -63,13 +71,24 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             )
         listener = stack.enter_context(_listen(settings.host, settings.port, directory))
         redis = stack.enter_context(_redis(settings, directory))
-        engine = _engine(settings, store, redis.url)
-        engine.start()
-        stack.callback(engine.stop)
+        leadership = Leadership(
+            store,
+            Seat(
+                name=f"{url_of(listener)} on {socket.gethostname()}, process {os.getpid()}",
+                home=home,
+                is_alone=file is not None,
+                shares_redis=settings.redis_url is not None,
+                epoch_elsewhere=lambda: youngest_epoch(redis.url, prefix_of(store)),
+            ),
+            lambda epoch: _engine(settings, store, redis.url, epoch),
+            lambda engine: let_lead(app, engine),
+            lost_after_s=settings.lost_after_s,
+            clock=SYSTEM_CLOCK,
+        )
         closing = threading.Event()
         app = make_app(
             store=store,
-            engine=engine,
+            engine=Standby(leadership),
             connection=ConnectionInfo(
                 redis_url=settings.agent_redis_url or redis.url,
                 prefix=prefix_of(store),
@@ -85,7 +104,9 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             ),
             closing=closing,
         )
-        service = _Service(app, engine, redis, closing, idle_exit_s=settings.idle_exit_s)
+        leadership.begin()
+        stack.callback(leadership.end)
+        service = _Service(app, leadership, redis, closing, idle_exit_s=settings.idle_exit_s)
         with _announced(directory, url_of(listener), store.instance_id, service):
             _watch_lifeline(lifeline_fd, service)
             return service.answer(listener)
@@ -96,12 +117,13 @@ def prefix_of(store: Store) -> str:
     return f"sy-{store.instance_id}"
 
 
-def _engine(settings: Settings, store: Store, redis_url: str) -> Engine:
-    bus = RedisControllerBus(redis_url, prefix_of(store), store.signing_key)
+def _engine(settings: Settings, store: Store, redis_url: str, epoch: int) -> Engine:
+    bus = RedisControllerBus(redis_url, prefix_of(store), store.signing_key, epoch)
     return Engine(
         store,
         bus,
         SYSTEM_CLOCK,
+        epoch=epoch,
         lost_after_s=settings.lost_after_s,
         proposal_deadline_s=settings.proposal_deadline_s,
     )
@@ -124,16 +146,43 @@ def _redis(settings: Settings, directory: Path) -> Iterator[EmbeddedRedis | Give
 
 
 @contextmanager
-def _only_service_of(directory: Path) -> Iterator[IO[str]]:
+def _only_service_of(directory: Path) -> Iterator[str]:
+    """Hold the directory's lock: what names the directory, the same each time."""
     with (directory / "service.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _is_ours(lock):
             url = read_note(directory).get("url", "an address not yet known")
+            raise UserError(f"{directory} is already served, at {url}. Use that service, or another --dir.")
+        lock.seek(0)
+        home = lock.read()
+        if not home:
+            home = secrets.token_hex(8)
+            lock.write(home)
+            lock.flush()
+        yield home
+
+
+@contextmanager
+def _only_writer_of(file: Path) -> Iterator[None]:
+    with file.with_name(f"{file.name}.lock").open("a+") as lock:
+        if not _is_ours(lock):
+            lock.seek(0)
             raise UserError(
-                f"{directory} is already served, at {url}. Use that service, or another --dir."
-            ) from None
-        yield lock
+                f"The store {file} is already served, by {lock.read() or 'another process'}. Use that service, or "
+                "another --store-url. A standby needs a PostgreSQL store."
+            )
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield
+
+
+def _is_ours(lock: IO[str]) -> bool:
+    """Whether nobody else holds the lock; then we do, until it is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -166,12 +215,12 @@ def url_of(listener: socket.socket) -> str:
 
 
 class _Service(uvicorn.Server):
-    """uvicorn, with our own reasons to end: signals, a dead engine, nobody left who needs it."""
+    """uvicorn, with our own reasons to end: signals, another leader, nobody left who needs it."""
 
     def __init__(
         self,
         app: FastAPI,
-        engine: Engine,
+        leadership: Leadership,
         redis: EmbeddedRedis | GivenRedis,
         closing: threading.Event,
         *,
@@ -188,7 +237,7 @@ class _Service(uvicorn.Server):
             )
         )
         self._app = app
-        self._engine = engine
+        self._leadership = leadership
         self._redis = redis
         self._closing = closing
         self._idle_exit_s = idle_exit_s
@@ -197,12 +246,19 @@ class _Service(uvicorn.Server):
         self.ready = threading.Event()
 
     def answer(self, listener: socket.socket) -> int:
-        """Answer requests until told to end; the exit code: 1 if the engine ended by itself."""
+        """Answer requests until told to end; the exit code: 1 if it neither leads nor stands by any more.
+
+        Raises:
+            UserError: it could not go on for what the user can change.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.leave("signal"))
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         self.run(sockets=[listener])
-        return 0 if self._engine.ended_by is None else 1
+        ended_by = self._leadership.ended_by
+        if isinstance(ended_by, UserError):
+            raise ended_by
+        return 0 if ended_by is None else 1
 
     def leave(self, why: str) -> None:
         log.info("leaving: %s", why)
@@ -228,8 +284,8 @@ class _Service(uvicorn.Server):
 
     def _watch(self) -> None:
         while not self.should_exit:
-            if not self._engine.alive:
-                self.leave(f"the engine has ended: {self._engine.ended_by}")
+            if self._leadership.ended_by is not None:
+                self.leave(str(self._leadership.ended_by))
             elif self._idle_exit_s is not None and self._idle_s() > self._idle_exit_s:
                 self.leave(f"idle for {self._idle_exit_s:g} s")
             self._revive_redis()
@@ -244,7 +300,7 @@ class _Service(uvicorn.Server):
 
     def _idle_s(self) -> float:
         now = SYSTEM_CLOCK.monotonic()
-        if self._requests > 1 or self._engine.has_agents:  # 1: the lifespan
+        if self._requests > 1 or self._leadership.has_agents:  # 1: the lifespan
             self._idle_since = now
         return now - self._idle_since
 

@@ -395,17 +395,23 @@ class Connection(View):
     wire_version: int
     heartbeat_s: float
     lost_after_s: float
+    epoch: int = Field(description="Of the controller that leads; agents refuse the word of older ones.")
     sweep: ConnectedSweep
 
 
 class Health(View):
-    """Whether the service works; `redis` and `engine` say `ok` or what is wrong."""
+    """Whether the service works; `redis` and `engine` say `ok` or what is wrong.
 
-    status: Literal["ok", "degraded"]
+    `standby`: another service leads, named by `leader`; this one takes over when that falls silent.
+    """
+
+    status: Literal["ok", "degraded", "standby"]
     version: str
     instance: str
     engine: str
     redis: str
+    epoch: int
+    leader: str = ""
 
 
 class AuditView(View):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 
 from sweepyard.errors import Unavailable, UserError
 from sweepyard.redaction import without_login
@@ -19,6 +19,24 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 )
+POSTGRES_OPTIONS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "12000",
+}
+"""A server that is cut off is missed within about 12 s, not after the hours that TCP would wait. Milliseconds for
+the last one, else seconds."""
+END_WRITERS = text("""
+    SELECT pg_terminate_backend(lock.pid)
+    FROM pg_locks AS lock
+    JOIN pg_stat_activity AS session ON session.pid = lock.pid
+    WHERE session.datname = current_database() AND pg_has_role(session.usesysid, 'MEMBER')
+      AND lock.pid <> pg_backend_pid() AND lock.granted
+      AND lock.mode IN ('RowShareLock', 'RowExclusiveLock')
+      AND lock.relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)
+""")
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""
 
@@ -92,6 +110,18 @@ def connect(url: str) -> Database:
     return _postgresql(parsed, name)
 
 
+def end_writers(connection: Connection, *names: str) -> None:
+    """End the sessions of PostgreSQL that have begun to write to one of the tables, of users whose rights we have.
+
+    A writer that was frozen, or cut off, in the middle of a transaction would hold its locks for hours. Where it
+    can not be ended, our transaction fails after a while. (On SQLite a process that has died holds nothing, and a
+    frozen one can not be made to let go.)
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        connection.execute(END_WRITERS, {"names": list(names)})
+
+
 def first_line(error: BaseException) -> str:
     """What a driver says, without its details."""
     lines = str(error).strip().splitlines()
@@ -135,8 +165,9 @@ def _sqlite(url: URL, name: str) -> Database:
 
 def _postgresql(url: URL, name: str) -> Database:
     driver = url.set(drivername="postgresql+psycopg")
-    if "connect_timeout" not in url.query:
-        driver = driver.update_query_dict({"connect_timeout": "10"})
+    driver = driver.update_query_dict(
+        {name: POSTGRES_OPTIONS[name] for name in POSTGRES_OPTIONS.keys() - url.query.keys()}
+    )
     reads = create_engine(driver, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     return Database(name, reads, create_engine(driver, pool_pre_ping=True))
 

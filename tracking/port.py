@@ -17,6 +17,7 @@ from sweepyard.tracking.records import (
     AuditEntry,
     Decision,
     Event,
+    Leader,
     Point,
     PriorRun,
     Row,
@@ -92,8 +93,27 @@ class Store(Protocol):
         """What this installation signs its offers with: 32 bytes, made at the first opening."""
         ...
 
-    def take_over(self) -> int:
-        """Become the only writer. The answer is this writer's epoch."""
+    def take_over(self, *, name: str = "", home: str = "", seen: int | None = None, above: int = 0) -> int:
+        """Become the only writer. The answer is this writer's epoch, which is larger than `above`.
+
+        `name`, `home`: as in `Leader`. `seen`: only if that is still the epoch; its writer is taken for dead then,
+        and a transaction that it has left open is rolled back.
+
+        Raises:
+            Fenced: somebody else took over since `seen`.
+        """
+        ...
+
+    def leader(self) -> Leader:
+        """Who took over last."""
+        ...
+
+    def beat(self, epoch: int) -> None:
+        """Let `leader` show that this writer lives. Raises `errors.Fenced` if a younger epoch exists."""
+        ...
+
+    def resign(self, epoch: int) -> None:
+        """Write no more: let the next one take over at once. Nothing if a younger epoch exists."""
         ...
 
     def transaction(self, epoch: int) -> AbstractContextManager[Transaction]:

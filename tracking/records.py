@@ -362,6 +362,20 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leader:
+    """Who took the store over last, by its `epoch`.
+
+    `name`: for people; empty if it has resigned. `home`: names a directory in which one service at a time can
+    live. `beat` changes while it lives.
+    """
+
+    epoch: int
+    name: str
+    home: str
+    beat: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """What is known of an API key: `digest` is the SHA-256 of what its holder shows, in hex."""
 

@@ -80,6 +80,15 @@ meta = table(
     column("signing_key", Text),
 )
 
+leader = table(
+    "leader",
+    column("id", BigInteger),
+    column("epoch", BigInteger),
+    column("name", Text),
+    column("home", Text),
+    column("beat", BigInteger),
+)
+
 projects = table("projects", column("key", BigInteger), column("entity", Text), column("name", Text))
 
 sweeps = table(
@@ -254,6 +263,7 @@ cursors = table("cursors", column("source", Text), column("position", Text))
 
 TABLES = (
     meta,
+    leader,
     projects,
     sweeps,
     spec_versions,

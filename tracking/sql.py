@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, case, delete, exists, func, insert, nulls_last, or_, select, update
 
 from sweepyard.errors import Conflict, Fenced, NotFound
-from sweepyard.tracking.database import Database, connect
+from sweepyard.tracking.database import Database, connect, end_writers
 from sweepyard.tracking.migrations import migrate
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import (
@@ -26,6 +26,7 @@ from sweepyard.tracking.records import (
     AuditEntry,
     Decision,
     Event,
+    Leader,
     Point,
     PriorRun,
     Row,
@@ -45,6 +46,7 @@ from sweepyard.tracking.schema import (
     decisions,
     events,
     history,
+    leader,
     meta,
     points,
     prior_runs,
@@ -118,10 +120,32 @@ class SqlStore:
     def signing_key(self) -> bytes:
         return self._signing_key
 
-    def take_over(self) -> int:
+    def take_over(self, *, name: str = "", home: str = "", seen: int | None = None, above: int = 0) -> int:
+        raised = update(meta).values(epoch=case((meta.c.epoch < above, above), else_=meta.c.epoch) + 1)
         with self._database.writing() as connection:
-            raised = update(meta).values(epoch=meta.c.epoch + 1).returning(meta.c.epoch)
-            return int(connection.execute(raised).scalar_one())
+            if seen is not None:
+                end_writers(connection, "meta", "leader")
+                raised = raised.where(meta.c.epoch == seen)
+            epoch = connection.execute(raised.returning(meta.c.epoch)).scalar()
+            if epoch is None:
+                raise Fenced(f"Another controller has taken over the store {self._database.name} meanwhile.")
+            connection.execute(update(leader).values(epoch=epoch, name=name, home=home, beat=0))
+        return int(epoch)
+
+    def leader(self) -> Leader:
+        chosen = select(*(column for column in leader.c if column.name != "id"))
+        with self._database.reading() as connection:
+            return Leader(**connection.execute(chosen).mappings().one())
+
+    def beat(self, epoch: int) -> None:
+        beaten = update(leader).where(leader.c.epoch == epoch).values(beat=leader.c.beat + 1)
+        with self._database.writing() as connection:
+            if not connection.execute(beaten).rowcount:
+                raise self._fenced(epoch)
+
+    def resign(self, epoch: int) -> None:
+        with self._database.writing() as connection:
+            connection.execute(update(leader).where(leader.c.epoch == epoch).values(name=""))
 
     @contextmanager
     def transaction(self, epoch: int) -> Iterator[SqlTransaction]:
@@ -133,10 +157,7 @@ class SqlStore:
         with self._database.writing() as connection:
             present = connection.execute(EPOCH).scalar_one()
             if present != epoch:
-                raise Fenced(
-                    f"Another controller has taken over the store {self._database.name} "
-                    f"(its epoch is {present}, ours was {epoch}). This one must end."
-                )
+                raise self._fenced(epoch)
             yield SqlTransaction(connection)
 
     def sweep(self, sweep_id: str) -> Sweep | None:
@@ -299,6 +320,13 @@ class SqlStore:
 
     def close(self) -> None:
         self._database.close()
+
+    def _fenced(self, epoch: int) -> Fenced:
+        now = self.leader()
+        return Fenced(
+            f"Another controller has taken over the store {self._database.name}: {now.name or 'an unnamed one'} "
+            f"(its epoch is {now.epoch}, ours was {epoch}). This one must end."
+        )
 
     def _all(self, record: type[Record], chosen: Select[Any]) -> list[Record]:
         with self._database.reading() as connection:

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Queue
 
+import pytest
+
 from sweepyard.bus.port import AgentBus, ControllerBus
 from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Offer, Presence, Report, Rows, WireRow
 from sweepyard.clock import wait_until
+from sweepyard.errors import Fenced
 
 DEADLINE_S = 10.0
 SWEEP = "sweep001"
 REF = AttemptRef("run00001", 1)
 
 
-def offer_of(run: str = REF.run, attempt: int = 1) -> Offer:
-    return Offer(
-        sweep=SWEEP, run=run, number=1, attempt=attempt, name="run-1", params={"lr": 0.1, "o": {"b": [1]}}
-    )
+def offer_of(run: str = REF.run, attempt: int = 1, epoch: int = 1) -> Offer:
+    params = {"lr": 0.1, "o": {"b": [1]}}
+    return Offer(sweep=SWEEP, run=run, number=1, attempt=attempt, name="run-1", params=params, epoch=epoch)
 
 
 def presence_of(beat: int, *, agent: str = "a1", running: tuple[str, ...] = ()) -> Presence:
@@ -34,7 +36,7 @@ def report_of(seq: int) -> Report:
 
 
 class BusConformance:
-    """Tests take `agent` (the end of agent "a1") and `controller`."""
+    """Tests take `agent` (the end of agent "a1") and `controller` (of epoch 1)."""
 
     @contextmanager
     def taking(
@@ -178,6 +180,48 @@ class BusConformance:
         assert agent.exchange([], presence_of(3)).pulse == first
         controller.intact()
         assert agent.exchange([], presence_of(4)).pulse not in (None, first)
+
+    def test_agents_hear_the_youngest_controller_only(self, agent: AgentBus, controller: ControllerBus) -> None:
+        ours, theirs = AttemptOrder(kind="stop", reason="ours"), AttemptOrder(kind="stop", reason="theirs")
+        controller.intact()
+        controller.tell("a1", acks={REF: 1}, orders={REF: ours}, words={"wait": "ours"})
+        assert agent.exchange([], presence_of(1, running=(str(REF),))).orders == {str(REF): ours}
+        younger = self.younger()
+        younger.intact()
+        silent = agent.exchange([], presence_of(2, running=(str(REF),)))
+        assert (silent.acks, silent.orders, silent.wait) == ({}, {}, None)
+        younger.tell("a1", acks={REF: 3}, orders={REF: theirs}, words={"wait": "theirs"})
+        controller.tell("a1", acks={REF: 2}, orders={REF: ours}, words={"wait": "", "exit": "ours"})
+        for beat in (3, 4):
+            heard = agent.exchange([], presence_of(beat, running=(str(REF),)))
+            assert (heard.acks, heard.orders) == ({str(REF): 3}, {str(REF): theirs})
+            assert (heard.wait, heard.exit) == ("theirs", None)
+
+    def test_an_older_controller_is_told_that_it_is_over(self, controller: ControllerBus) -> None:
+        controller.intact()
+        younger = self.younger()
+        assert younger.intact()
+        with pytest.raises(Fenced, match="Another controller leads"):
+            controller.intact()
+        assert younger.intact()
+
+    def test_agents_take_no_offer_of_an_older_controller(self, agent: AgentBus, controller: ControllerBus) -> None:
+        controller.offer(offer_of())
+        younger = self.younger()
+        younger.intact()
+        agent.exchange([], presence_of(1))
+        controller.offer(offer_of("run00002"))
+        younger.offer(offer_of())
+        younger.offer(offer_of("run00003"))
+        assert younger.waiting(SWEEP) == {REF, AttemptRef("run00002", 1), AttemptRef("run00003", 1)}
+        with self.taking(agent, ready=threading.Event()) as offers:
+            taken = [offers.get(timeout=DEADLINE_S) for _ in range(2)]
+            assert wait_until(lambda: younger.waiting(SWEEP) == set(), DEADLINE_S)
+        assert sorted(taken, key=lambda offer: offer.run) == [offer_of(epoch=2), offer_of("run00003", epoch=2)]
+
+    def younger(self) -> ControllerBus:
+        """The end of the controller of epoch 2."""
+        raise AssertionError("a subclass says how")
 
     def flush(self) -> None:
         """Lose everything that the bus holds."""

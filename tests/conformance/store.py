@@ -23,6 +23,7 @@ from sweepyard.tracking.records import (
     AuditEntry,
     Decision,
     Event,
+    Leader,
     Outcome,
     Point,
     PriorRun,
@@ -174,6 +175,35 @@ class StoreConformance:
         assert store.sweep("sweep001") == a_sweep()
         with pytest.raises(Fenced), store.transaction(epoch):
             pass
+
+    def test_a_leader_is_known_and_beats_until_it_resigns(self, store: Store, again: Callable[[], Store]) -> None:
+        assert store.leader() == Leader(epoch=0, name="", home="", beat=0)
+        epoch = store.take_over(name=TEXT, home="h1")
+        store.beat(epoch)
+        assert again().leader() == Leader(epoch=epoch, name=TEXT, home="h1", beat=1)
+        store.resign(epoch)
+        assert again().leader().name == ""
+
+    def test_an_older_leader_neither_beats_nor_resigns_for_the_younger_one(
+        self, store: Store, again: Callable[[], Store]
+    ) -> None:
+        ours = store.take_over(name="we")
+        theirs = again().take_over(name="they")
+        with pytest.raises(Fenced):
+            store.beat(ours)
+        store.resign(ours)
+        assert store.leader() == Leader(epoch=theirs, name="they", home="", beat=0)
+
+    def test_of_two_that_have_seen_the_same_epoch_one_takes_over(self, store: Store) -> None:
+        seen = store.take_over()
+        assert store.take_over(seen=seen) == seen + 1
+        with pytest.raises(Fenced, match="taken over"):
+            store.take_over(seen=seen)
+        assert store.leader().epoch == seen + 1
+
+    def test_an_epoch_is_above_what_was_seen_elsewhere(self, store: Store) -> None:
+        assert store.take_over(above=41) == 42
+        assert store.take_over(above=7) == 43
 
     # all or nothing
 

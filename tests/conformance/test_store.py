@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conformance.store import StoreConformance
+from conformance.store import StoreConformance, a_sweep
 
-from sweepyard.errors import Unavailable, UserError
+from sweepyard.errors import Fenced, Unavailable, UserError
 from sweepyard.tracking.database import connect
 from sweepyard.tracking.sql import SqlStore, open_store
 
@@ -89,3 +89,19 @@ def test_sqlite_is_durable_and_strict(sqlite_url: str) -> None:
                 }
                 assert asked == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
         database.close()
+
+
+def test_a_transaction_that_a_dead_writer_has_left_open_holds_nobody_up(postgres_url: str) -> None:
+    with (
+        closing(open_store(postgres_url)) as old,
+        closing(open_store(postgres_url)) as young,
+        ExitStack() as frozen,
+    ):
+        epoch = old.take_over()
+        frozen.enter_context(old.transaction(epoch)).add_sweep(a_sweep())
+        assert young.take_over(seen=epoch) == epoch + 1  # in one thread: it would wait for good
+        with pytest.raises(Unavailable, match="cannot be used"):
+            frozen.close()
+        assert young.sweeps() == []
+        with pytest.raises(Fenced), old.transaction(epoch):
+            pass

@@ -258,10 +258,12 @@ class TestStream:
 
 def test_the_real_engine_behind_it(store: SqlStore, redis_url: str) -> None:
     prefix = f"sy-{store.instance_id}"
+    epoch = store.take_over()
     engine = Engine(
         store,
-        RedisControllerBus(redis_url, prefix, bytes(32)),
+        RedisControllerBus(redis_url, prefix, bytes(32), epoch),
         SYSTEM_CLOCK,
+        epoch=epoch,
         lost_after_s=60,
         proposal_deadline_s=60,
     )

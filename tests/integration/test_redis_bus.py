@@ -40,22 +40,25 @@ def prefix() -> str:
 
 @pytest.fixture
 def agent(redis_url: str, prefix: str) -> RedisAgentBus:
-    return RedisAgentBus(redis_url, prefix, "a1", KEY)
+    return RedisAgentBus(redis_url, prefix, "a1", KEY, 1)
 
 
 @pytest.fixture
 def controller(redis_url: str, prefix: str) -> RedisControllerBus:
-    return RedisControllerBus(redis_url, prefix, KEY)
+    return RedisControllerBus(redis_url, prefix, KEY, 1)
 
 
 class TestRedisBus(BusConformance):
     @pytest.fixture(autouse=True)
-    def _keep_url(self, redis_url: str) -> None:
-        self.url = redis_url
+    def _keep_url(self, redis_url: str, prefix: str) -> None:
+        self.url, self.prefix = redis_url, prefix
 
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
+
+    def younger(self) -> RedisControllerBus:
+        return RedisControllerBus(self.url, self.prefix, KEY, 2)
 
 
 class Gadget:

@@ -166,8 +166,11 @@ class Yard:
     hands: list[Hand] = field(default_factory=list)
 
     def start(self) -> None:
-        bus = RedisControllerBus(self.redis_url, self.prefix, bytes(32))
-        self.engine = Engine(self.store, bus, self.clock, lost_after_s=LOST_AFTER_S, proposal_deadline_s=30)
+        epoch = self.store.take_over()
+        bus = RedisControllerBus(self.redis_url, self.prefix, bytes(32), epoch)
+        self.engine = Engine(
+            self.store, bus, self.clock, epoch=epoch, lost_after_s=LOST_AFTER_S, proposal_deadline_s=30
+        )
         self.engine.start()
 
     def restart(self) -> None:

@@ -28,8 +28,8 @@ class Killed(BaseException):
 class FragileBus:
     """The bus as a controller has it: it may be away, and the controller may die before or after each effect."""
 
-    def __init__(self, world: World, die: Callable[[str], None]) -> None:
-        self._bus, self._world, self._die = MemoryControllerBus(world.broker), world, die
+    def __init__(self, world: World, die: Callable[[str], None], epoch: int) -> None:
+        self._bus, self._world, self._die = MemoryControllerBus(world.broker, epoch), world, die
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._bus, name)
@@ -85,7 +85,7 @@ class SimController:
         world = self._world
         self._epoch = world.store.take_over()
         self._reconciler = Reconciler(
-            world.store, FragileBus(world, self._die), world.clock, lost_after_s=LOST_AFTER_S
+            world.store, FragileBus(world, self._die, self._epoch), world.clock, lost_after_s=LOST_AFTER_S
         )
         self._reconciler.load()
         self._seen = self._reconciler.position

@@ -11,8 +11,9 @@ from itertools import count
 from typing import Any
 
 from sweepyard.bus.wire import AttemptOrder, AttemptRef, Control, Message, Offer, Presence
+from sweepyard.errors import Fenced
 
-HELD = ("offers", "stream", "presence", "boxes", "hinted", "marked")
+HELD = ("offers", "stream", "presence", "boxes", "hinted", "marked", "epoch")
 
 
 @dataclass(slots=True)
@@ -38,9 +39,10 @@ class Broker:
             self.offers: dict[str, dict[AttemptRef, Offer]] = defaultdict(dict)
             self.stream: dict[int, Message] = {}
             self.presence: dict[str, Presence] = {}
-            self.boxes: dict[str, Box] = defaultdict(Box)
+            self.boxes: dict[tuple[str, int], Box] = defaultdict(Box)
             self.hinted: set[str] = set()
             self.marked = 0
+            self.epoch = 0
 
     def snapshot(self) -> dict[str, Any]:
         """What a file on disk would hold now."""
@@ -64,14 +66,15 @@ class Broker:
 
 
 class MemoryControllerBus:
-    """`port.ControllerBus` on a broker."""
+    """`port.ControllerBus` on a broker, of the controller of `epoch`."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, epoch: int = 0) -> None:
         self._broker = broker
+        self._epoch = epoch
 
     def offer(self, offer: Offer) -> None:
         with self._broker.changed:
-            self._broker.offers[offer.sweep].setdefault(offer.ref, offer)
+            self._broker.offers[offer.sweep][offer.ref] = offer.model_copy(update={"epoch": self._epoch})
             self._broker.changed.notify_all()
 
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
@@ -107,7 +110,7 @@ class MemoryControllerBus:
     def remove_presence(self, agent_id: str) -> None:
         with self._broker.changed:
             self._broker.presence.pop(agent_id, None)
-            self._broker.boxes.pop(agent_id, None)
+            self._broker.boxes.pop((agent_id, self._epoch), None)
 
     def tell(
         self,
@@ -118,7 +121,7 @@ class MemoryControllerBus:
         words: Mapping[str, str] | None = None,
     ) -> None:
         with self._broker.changed:
-            box = self._broker.boxes[agent_id]
+            box = self._broker.boxes[agent_id, self._epoch]
             box.acks |= {str(ref): seq for ref, seq in (acks or {}).items()}
             box.orders |= {str(ref): order for ref, order in (orders or {}).items()}
             box.words |= words or {}
@@ -129,14 +132,18 @@ class MemoryControllerBus:
     def intact(self) -> bool:
         with self._broker.changed:
             self._broker.marked += 1
+            self._broker.epoch = max(self._broker.epoch, self._epoch)
+            if self._broker.epoch > self._epoch:
+                raise Fenced(f"Another controller leads: its epoch is {self._broker.epoch}.")
             return self._broker.marked > 1
 
 
 class MemoryAgentBus:
     """`port.AgentBus` on a broker."""
 
-    def __init__(self, broker: Broker, agent_id: str) -> None:
+    def __init__(self, broker: Broker, agent_id: str, epoch: int = 0) -> None:
         self._broker = broker
+        self._epoch = epoch
         self._agent_id = agent_id
         self._read: set[str] = set()
 
@@ -148,7 +155,7 @@ class MemoryAgentBus:
                 offer = self._broker.pop_offer(sweep_id)
                 if offer is None:
                     self._broker.changed.wait(0.05)
-            if offer is not None and not take(offer):
+            if offer is not None and offer.epoch >= self._epoch and not take(offer):
                 self.put_back(offer)
                 while not (leave.is_set() or ready.wait(0.05)):
                     pass
@@ -166,7 +173,9 @@ class MemoryAgentBus:
             for message in messages:
                 self._broker.add(message)
             self._broker.presence[self._agent_id] = presence
-            box = self._broker.boxes[self._agent_id]
+            if self._broker.epoch > self._epoch:
+                self._epoch, self._read = self._broker.epoch, set()
+            box = self._broker.boxes[self._agent_id, self._epoch]
             pulse = str(self._broker.marked) if self._broker.marked else None
             control = Control(
                 acks=dict(box.acks),
@@ -192,7 +201,7 @@ class MemoryAgentBus:
         with self._broker.changed:
             self._broker.add(message)
             self._broker.presence.pop(self._agent_id, None)
-            self._broker.boxes.pop(self._agent_id, None)
+            self._broker.boxes.pop((self._agent_id, self._epoch), None)
 
 
 def _copy(held: Any) -> Any:

@@ -29,6 +29,7 @@ from sweepyard.tracking.records import (
     AuditEntry,
     Decision,
     Event,
+    Leader,
     Point,
     PriorRun,
     Row,
@@ -71,6 +72,7 @@ class Tables:
         self.attempts_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.keys = count(1)
         self.epoch = 0
+        self.leader = Leader(epoch=0, name="", home="", beat=0)
         self.writing = threading.RLock()
         self.looking = threading.RLock()
         self.last: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
@@ -106,10 +108,27 @@ class MemoryStore:
         mine = [each for each in self._all("audit") if before_id is None or each.id < before_id]
         return mine[::-1][:limit]
 
-    def take_over(self) -> int:
+    def take_over(self, *, name: str = "", home: str = "", seen: int | None = None, above: int = 0) -> int:
         with self._tables.writing:
-            self._tables.epoch += 1
+            if seen not in (None, self._tables.epoch):
+                raise Fenced("Another controller has taken over meanwhile.")
+            self._tables.epoch = max(self._tables.epoch, above) + 1
+            self._tables.leader = Leader(epoch=self._tables.epoch, name=name, home=home, beat=0)
             return self._tables.epoch
+
+    def leader(self) -> Leader:
+        return self._tables.leader
+
+    def beat(self, epoch: int) -> None:
+        with self._tables.writing:
+            if epoch != self._tables.epoch:
+                raise Fenced(f"Another controller has taken over: its epoch is {self._tables.epoch}.")
+            self._tables.leader = replace(self._tables.leader, beat=self._tables.leader.beat + 1)
+
+    def resign(self, epoch: int) -> None:
+        with self._tables.writing:
+            if epoch == self._tables.epoch:
+                self._tables.leader = replace(self._tables.leader, name="")
 
     @contextmanager
     def transaction(self, epoch: int) -> Iterator[MemoryTransaction]:

@@ -13,11 +13,14 @@ class TestMemoryBus(BusConformance):
 
     @pytest.fixture
     def agent(self, broker: Broker) -> MemoryAgentBus:
-        return MemoryAgentBus(broker, "a1")
+        return MemoryAgentBus(broker, "a1", 1)
 
     @pytest.fixture
     def controller(self, broker: Broker) -> MemoryControllerBus:
-        return MemoryControllerBus(broker)
+        return MemoryControllerBus(broker, 1)
+
+    def younger(self) -> MemoryControllerBus:
+        return MemoryControllerBus(self._broker, 2)
 
     def flush(self) -> None:
         self._broker.flush()

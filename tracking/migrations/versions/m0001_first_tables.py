@@ -80,6 +80,15 @@ CREATE TABLE meta (
     signing_key TEXT NOT NULL
 ) {strict};
 
+-- Apart from meta, so that a sign of life waits for no transaction.
+CREATE TABLE leader (
+    id    {integer} PRIMARY KEY CHECK (id = 1),
+    epoch {integer} NOT NULL,
+    name  TEXT NOT NULL,
+    home  TEXT NOT NULL,
+    beat  {integer} NOT NULL
+) {strict};
+
 CREATE TABLE projects (
     key    {key},
     entity TEXT NOT NULL,
@@ -312,6 +321,7 @@ def upgrade() -> None:
         _guard(dialect, "audit", column, f"OLD.{column} <> NEW.{column}", "the audit trail never changes")
     first = text("INSERT INTO meta (id, instance_id, epoch, signing_key) VALUES (1, :name, 0, :key)")
     op.execute(first.bindparams(name=_new_id(), key=secrets.token_hex(32)))
+    op.execute("INSERT INTO leader (id, epoch, name, home, beat) VALUES (1, 0, '', '', 0)")
 
 
 def _guard(dialect: str, table: str, column: str, forbidden: str, message: str) -> None:
