@@ -174,7 +174,9 @@ def test_an_order_in_a_flushed_redis_is_given_again(yard: Yard, redis_url: str) 
     assert wait_until(lambda: yard.run_state(offer) is RunState.running, DEADLINE_S)
     yard.engine.control(sweep.id, "cancel")
     with redis.Redis.from_url(redis_url) as client:
-        assert wait_until(lambda: client.exists(Keys(yard.prefix).agent(hand.id)) == 1, DEADLINE_S)
+        assert wait_until(
+            lambda: client.exists(Keys(yard.prefix).agent(hand.id, yard.store.leader().epoch)) == 1, DEADLINE_S
+        )
         client.flushall()
     assert hand.order(offer).kind == "kill"
 
