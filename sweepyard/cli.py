@@ -108,7 +108,9 @@ def serve(
     """Run the service that sweeps live in, until Ctrl-C."""
     import logging
 
+    from sweepyard.clock import SYSTEM_CLOCK
     from sweepyard.controller.serve import serve
+    from sweepyard.doctor import diagnose, heed
     from sweepyard.redaction import Redacting
     from sweepyard.settings import known_secrets, load_settings
 
@@ -126,6 +128,7 @@ def serve(
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    heed(diagnose(settings, SYSTEM_CLOCK), despite=settings.despite_findings)
     raise typer.Exit(serve(settings, lifeline_fd=lifeline))
 
 

@@ -5,9 +5,10 @@ Changes nothing: a store that is not there is not made, an old one is not migrat
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import Literal
 from sweepyard.bus.checkup import RedisFacts, examine
 from sweepyard.bus.embedded import EmbeddedRedis
 from sweepyard.clock import Clock
-from sweepyard.errors import SweepyardError
+from sweepyard.errors import SweepyardError, UserError
 from sweepyard.settings import Settings
-from sweepyard.tracking.checkup import StoreFacts, examine_store
+from sweepyard.tracking.checkup import StoreFacts, examine_store, file_of
 
 OLDEST_REDIS = (6, 2)
 MOST_SKEW_S = 2.0
@@ -29,22 +30,45 @@ NETWORK_FILE_SYSTEMS = (
 )
 """Kinds of file systems, as Linux calls them, on which SQLite's locks can not be trusted."""
 
+log = logging.getLogger(__name__)
+
 State = Literal["ok", "warning", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `remedy`: what to do, empty if it is ok."""
+    """One thing that was looked at. `remedy`: what to do, empty if it is ok. `loses_data`: results will be lost."""
 
     what: str
     state: State
     text: str
     remedy: str = ""
+    loses_data: bool = False
 
 
 def diagnose(settings: Settings, clock: Clock) -> list[Finding]:
     """All findings about the installation that `settings` name."""
     return [*_redis(settings, clock), *_store(settings), *_disk(settings)]
+
+
+def heed(findings: Iterable[Finding], *, despite: bool) -> None:
+    """Log what is not ok, before a service starts.
+
+    Nothing that Redis does can lose a result: the store is the truth, and agents send again what it has not
+    acknowledged. So no finding about Redis is a reason to refuse. A store whose file locks are not kept is one.
+
+    Raises:
+        UserError: results would be lost, unless the service is wanted `despite` that.
+    """
+    for finding in findings:
+        if finding.loses_data and not despite:
+            raise UserError(
+                f"{finding.what}: {finding.text}. {finding.remedy} To serve all the same, and lose results, set "
+                "SWEEPYARD_DESPITE_FINDINGS=true."
+            )
+        if finding.state != "ok":
+            level = logging.ERROR if finding.state == "wrong" else logging.WARNING
+            log.log(level, "%s: %s. %s", finding.what, finding.text, finding.remedy)
 
 
 def redis_url_of(settings: Settings) -> str | None:
@@ -111,12 +135,13 @@ def _store(settings: Settings) -> Iterator[Finding]:
     except SweepyardError as error:
         yield Finding("store", "wrong", str(error), "Start the database, or correct SWEEPYARD_STORE_URL.")
         return
+    file = file_of(store_url_of(settings))
+    if file is not None:
+        yield of_file_system(file, file_system_of(_existing(file)))
     if facts is None:
         yield Finding("store", "ok", "none yet; the service makes one when it starts")
         return
     yield of_schema(facts)
-    if facts.file is not None:
-        yield of_file_system(facts.file, file_system_of(facts.file))
     yield of_agents(facts.agents, version("sweepyard"))
 
 
@@ -133,7 +158,9 @@ def of_schema(facts: StoreFacts) -> Finding:
 def of_file_system(file: Path, kind: str) -> Finding:
     if kind in NETWORK_FILE_SYSTEMS.split():
         remedy = "SQLite needs a local disk: move SWEEPYARD_DIR, or use PostgreSQL (SWEEPYARD_STORE_URL)."
-        return Finding("store file system", "wrong", f"{file} is on {kind}, a network file system", remedy)
+        return Finding(
+            "store file system", "wrong", f"{file} is on {kind}, a network file system", remedy, loses_data=True
+        )
     return Finding("store file system", "ok", kind or "unknown on this system")
 
 

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     idle_exit_s: float | None = Field(
         None, gt=0, description="The service leaves after this long without agents and requests; unset: never."
     )
+    despite_findings: bool = Field(
+        False, description="Serve although `sweepyard doctor` finds that results would be lost."
+    )
     log_level: LogLevel = Field("info", description="How much is logged: debug, info, warning or error.")
 
 

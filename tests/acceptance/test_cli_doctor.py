@@ -49,6 +49,11 @@ def test_the_doctor_finds_what_is_wrong_and_makes_nothing(place: Place) -> None:
     assert not (place.path / ".sweepyard").exists()
     with valkey(place.path, free_port(), "--maxmemory-policy", "allkeys-lru") as url:
         sick = place.run("doctor", "--json", SWEEPYARD_REDIS_URL=url)
+        service = place.start("serve", "--port", "0", SWEEPYARD_REDIS_URL=url)
+        service.wait_for("redis eviction: maxmemory-policy is allkeys-lru")
+        service.wait_for("serving")
+        service.process.terminate()
+        assert service.end() == 0
     assert sick.returncode == 1
     states = {finding["what"]: finding["state"] for finding in json.loads(sick.stdout)}
     assert states["redis version"] == "ok"

@@ -9,7 +9,8 @@ import pytest
 
 from sweepyard.bus.acl import acl_file
 from sweepyard.bus.checkup import RedisFacts
-from sweepyard.doctor import file_system_of, of_agents, of_file_system, of_redis, of_schema
+from sweepyard.doctor import file_system_of, heed, of_agents, of_file_system, of_redis, of_schema
+from sweepyard.errors import UserError
 from sweepyard.tracking.checkup import StoreFacts
 
 HEALTHY = RedisFacts(
@@ -46,6 +47,22 @@ def test_each_trouble_of_redis_has_its_remedy(
     (found,) = [each for each in of_redis(dataclasses.replace(HEALTHY, **changes)) if each.state != "ok"]
     assert (found.what, found.state) == (what, state)
     assert remedy in found.remedy
+
+
+def test_before_serving_findings_are_told_and_only_the_loss_of_results_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heed(of_redis(dataclasses.replace(HEALTHY, eviction="allkeys-lru", appends=False)), despite=False)
+    assert [(record.levelname, record.args[0]) for record in caplog.records if record.args] == [
+        ("WARNING", "redis persistence"),
+        ("ERROR", "redis eviction"),
+    ]
+    assert "CONFIG SET maxmemory-policy noeviction" in caplog.text
+    shared = of_file_system(Path("/mnt/store.db"), "nfs4")
+    with pytest.raises(UserError, match=r"on nfs4.*local disk.*SWEEPYARD_DESPITE_FINDINGS=true"):
+        heed([shared], despite=False)
+    heed([shared], despite=True)
+    assert "network file system" in caplog.text
 
 
 def test_a_clock_says_in_which_direction() -> None:
