@@ -37,11 +37,19 @@ class Identity:
 class Contact:
     """Speaks on the bus. An outage is said once through `say`, and so is its end; retries back off to 5 s.
 
-    `stop_after_s`: silence of the controller after which the agent `is_cut_off`, counted from `now_s` on.
+    `stop_after_s`: silence of the controller after which the agent `is_cut_off`, counted from `now_s` on. `beat`:
+    its last sign of life, for who speaks on behalf of an agent that has spoken before.
     """
 
     def __init__(
-        self, bus: AgentBus, agent: Identity, say: Callable[[str], object], *, stop_after_s: float, now_s: float
+        self,
+        bus: AgentBus,
+        agent: Identity,
+        say: Callable[[str], object],
+        *,
+        stop_after_s: float,
+        now_s: float,
+        beat: int = 0,
     ) -> None:
         self._bus, self._agent, self._say = bus, agent, say
         self._stop_after_s = stop_after_s
@@ -49,7 +57,7 @@ class Contact:
         self._pulse: str | None = None
         self._is_silent = False
         self.is_cut_off = False
-        self._beat = 0
+        self._beat = beat
         self._outages = 0
         self._retry_at_s = float("-inf")
         self.spoke_at_s = float("-inf")

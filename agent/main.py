@@ -23,6 +23,7 @@ from sweepyard.agent import rundir
 from sweepyard.agent.command import DEFAULT, Command
 from sweepyard.agent.contact import Identity
 from sweepyard.agent.launcher import Interrupted, Launcher, start_forker
+from sweepyard.agent.leftovers import Heir, claimed
 from sweepyard.agent.link import Link
 from sweepyard.agent.options import Options
 from sweepyard.agent.pump import Limits, Pump
@@ -31,11 +32,14 @@ from sweepyard.agent.supervisor import GRACE_S, Wish
 from sweepyard.bus.agent_side import RedisAgentBus
 from sweepyard.bus.wire import WIRE_VERSION, Offer
 from sweepyard.client import Client, Connection
+from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.errors import SweepyardError, UserError
 from sweepyard.tracking.records import SWEEP_ENDED
 
 INITIAL_FAILURES = 5
 DAY_S = 86_400.0
+HEIR_GOODBYE_S = 5.0
+"""Longer than the round trip in which the heir may be; its locks end with the process at the latest."""
 
 
 def serve_commands(
@@ -105,7 +109,10 @@ def work(
     say(f"agent {agent.id} for sweep {sweep.name or sweep.id}; status: {sweep.url}")
     signing_key = bytes.fromhex(connection.signing_key)
     redis_url = options.redis_url or connection.redis_url
-    bus = RedisAgentBus(redis_url, connection.prefix, agent.id, signing_key, connection.epoch)
+
+    def bus_of(agent_id: str) -> RedisAgentBus:
+        return RedisAgentBus(redis_url, connection.prefix, agent_id, signing_key, connection.epoch)
+
     limits = Limits(
         count=options.count or None,
         max_initial_failures=_max_initial_failures(os.environ),
@@ -116,11 +123,19 @@ def work(
         wait=options.wait,
         forward_signals=options.forward_signals,
     )
-    pump = Pump(agent, bus, argv, say, limits=limits)
+    pump = Pump(agent, bus_of(agent.id), argv, say, limits=limits)
     _heed_signals(pump)
     if lifeline_fd is not None:
         await_end(lifeline_fd, lambda: pump.inbox.put(Interrupted("the end of its starter")))
-    return pump.run(Launcher(link, pump.inbox.put))
+    heir = Heir(agent, connection.prefix, bus_of, say, heartbeat_s=limits.heartbeat_s, clock=SYSTEM_CLOCK)
+    leave = threading.Event()
+    with claimed(agent, connection.prefix):
+        inheriting = threading.Thread(target=heir.work, args=(leave,), name="heir", daemon=True)
+        inheriting.start()
+        code = pump.run(Launcher(link, pump.inbox.put))
+        leave.set()
+        inheriting.join(HEIR_GOODBYE_S)
+    return code
 
 
 def _function_argv(_offer: Offer, _run_dir: Path) -> None:

@@ -19,7 +19,7 @@ from sweepyard.agent import checkpoints, rundir
 from sweepyard.agent.attempt import LiveAttempt, Slot
 from sweepyard.agent.contact import Contact, Identity
 from sweepyard.agent.launcher import ChildExited, ChildStarted, Event, ForkerGone, Interrupted, Launcher
-from sweepyard.agent.spool import AT_ONCE, Outbox
+from sweepyard.agent.spool import AT_ONCE, Outbox, Source
 from sweepyard.agent.supervisor import GRACE_S, Ladder, Wish
 from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control, Offer, Report, Started
@@ -118,6 +118,7 @@ class Pump:
         while not self._may_leave():
             self._handle_all(self._pause_s())
             self._advance()
+        self._tell_what_is_left()
         failpoint("agent.leave_before")
         self._give_back(taker)
         self._contact.leave(self._leaving)
@@ -162,7 +163,8 @@ class Pump:
         except (UserError, OSError) as error:
             slot.answer(False)
             return self._go(str(error), exit_code=getattr(error, "exit_code", 1))
-        outbox = Outbox(offer, self._agent.id, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
+        source = Source(offer.sweep, offer.run, offer.number, offer.attempt, self._agent.id)
+        outbox = Outbox(source, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
         self._attempts[offer.ref] = live
         self._known.add(offer.ref)
@@ -321,6 +323,15 @@ class Pump:
             self._say("still waiting for the service to confirm the last results; Ctrl-C gives them up")
             self._waits_since_s = float("inf")
         return self._interrupts > 0
+
+    def _tell_what_is_left(self) -> None:
+        for live in self._attempts.values():
+            if not live.is_settled:
+                self._say(
+                    f"the last reports of run #{live.offer.number} are not confirmed; they stay in "
+                    f"{live.run_dir}. The next agent with the directory {self._agent.dir} sends them: start one soon, before the "
+                    "run is given to another"
+                )
 
     def _give_back(self, taker: threading.Thread) -> None:
         """Return offers that arrive too late, until none can any more: an offer that goes down with its agent

@@ -4,6 +4,7 @@
     stop           agent -> run    {"reason"}: the run should end
     spool.jsonl    run -> agent    one JSON line per fact, only ever appended to
     output.log     run -> agent    what the run prints
+    reports.jsonl  agent -> next   what the agent has made of the spool, for who takes over from it (`journal`)
 
 Standard library only: the training process imports it. Files that the user's code leaves in the folder stay.
 """
@@ -22,6 +23,7 @@ PARAMS = "params.json"
 STOP = "stop"
 SPOOL = "spool.jsonl"
 OUTPUT = "output.log"
+JOURNAL = "reports.jsonl"
 ARGS = "args.json"
 """What `${args_json_file}` names."""
 
@@ -78,7 +80,7 @@ class RunInfo:
 def prepare(run_dir: Path, params: Mapping[str, Any]) -> None:
     """Make the folder ready for a run that has not started."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    for name in (STOP, SPOOL, OUTPUT):
+    for name in (STOP, SPOOL, OUTPUT, JOURNAL):
         (run_dir / name).unlink(missing_ok=True)
     (run_dir / SPOOL).touch()
     (run_dir / PARAMS).write_text(json.dumps(params))
@@ -89,7 +91,7 @@ def put_away(run_dir: Path, log: Path) -> None:
     with contextlib.suppress(OSError):
         log.parent.mkdir(parents=True, exist_ok=True)
         (run_dir / OUTPUT).replace(log)
-    for name in (PARAMS, STOP, SPOOL, ARGS):
+    for name in (PARAMS, STOP, SPOOL, ARGS, JOURNAL):
         (run_dir / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         run_dir.rmdir()

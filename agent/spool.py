@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sweepyard.bus.wire import Ended, Offer, Report, Rows, Started, WireRow
+from sweepyard.agent.journal import Journal
+from sweepyard.agent.rundir import JOURNAL, SPOOL
+from sweepyard.bus.wire import AttemptRef, Ended, Report, Rows, Started, WireRow
 
 SLICE_BYTES = 256 * 1024
 SLICE_LINES = 500
@@ -48,6 +50,10 @@ class SpoolReader:
             return None
         start, self._at = self._at, self._at + sum(len(line) + 1 for line in lines)
         return start, self._at
+
+    def seek(self, at: int) -> None:
+        """Go on at a place where a slice has ended."""
+        self._at = at
 
     def rows(self, place: tuple[int, int]) -> Rows:
         """The content of a slice. Lines that are no JSON of ours (a full disk tears them) are left out."""
@@ -91,6 +97,21 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Whose reports these are: of which attempt, executed by which agent. `number`: of the run, for people."""
+
+    sweep: str
+    run: str
+    number: int
+    attempt: int
+    agent: str
+
+    @property
+    def ref(self) -> AttemptRef:
+        return AttemptRef(self.run, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     seq: int
     source: Started | Ended | tuple[int, int]
@@ -102,10 +123,12 @@ class Outbox:
     What stays unacknowledged for `resend_after_s` is sent again, all of it in order; then with growing patience.
     """
 
-    def __init__(self, offer: Offer, agent_id: str, spool: Path, resend_after_s: float) -> None:
-        self._offer = offer
-        self._agent_id = agent_id
+    def __init__(self, source: Source, spool: Path, resend_after_s: float, *, is_new: bool = True) -> None:
+        self.source = source
         self._reader = SpoolReader(spool)
+        self._journal = Journal(spool.with_name(JOURNAL))
+        if is_new:
+            self._journal.note(asdict(source))
         self._held: deque[_Held] = deque()
         self._seq = 0
         self._sent = 0
@@ -115,10 +138,39 @@ class Outbox:
         self._last: Ended | None = None
         self._complete = False
 
+    @classmethod
+    def restore(cls, run_dir: Path, resend_after_s: float) -> Outbox | None:
+        """The outbox of an agent that is gone, as far as it had come; None if it had nothing to say.
+
+        Nothing of it counts as sent or acknowledged: what was is a duplicate to the controller, whose answer says
+        how far it is.
+        """
+        facts = Journal(run_dir / JOURNAL).read()
+        if not facts or "sweep" not in facts[0]:
+            return None
+        head = facts[0]
+        outbox = cls(Source(**head), run_dir / SPOOL, resend_after_s, is_new=False)
+        for fact in facts[1:]:
+            if "started" in fact:
+                outbox._keep(Started(**fact["started"]))
+            elif "slice" in fact:
+                start, end = fact["slice"]
+                outbox._reader.seek(end)
+                outbox._keep((start, end))
+            elif "ended" in fact:
+                outbox._last = Ended.model_validate(fact["ended"])
+        return outbox
+
     @property
     def is_settled(self) -> bool:
         """Whether `Ended` is acknowledged: nothing of this attempt is needed here any more."""
         return self._complete and not self._held
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits for acknowledgement, and nothing further is in the spool."""
+        self._fill()
+        return not self._held
 
     @property
     def is_full(self) -> bool:
@@ -126,10 +178,12 @@ class Outbox:
         return len(self._held) >= WINDOW
 
     def start(self, body: Started) -> None:
-        self._hold(body)
+        self._journal.note({"started": body.model_dump(mode="json")})
+        self._keep(body)
 
     def end(self, body: Ended) -> None:
         """`body` follows the last row in the spool, to which nothing is added any more."""
+        self._journal.note({"ended": body.model_dump(mode="json")})
         self._last = body
 
     def exit_code(self) -> int | None:
@@ -165,24 +219,25 @@ class Outbox:
         while not self._complete and not self.is_full:
             place = self._reader.next_slice()
             if place is not None:
-                self._hold(place)
+                self._journal.note({"slice": place})
+                self._keep(place)
             elif self._last is not None:
-                self._hold(self._last)
+                self._keep(self._last)
                 self._complete = True
             else:
                 return
 
-    def _hold(self, source: Started | Ended | tuple[int, int]) -> None:
+    def _keep(self, source: Started | Ended | tuple[int, int]) -> None:
         self._seq += 1
         self._held.append(_Held(self._seq, source))
 
     def _report(self, held: _Held) -> Report:
         body = self._reader.rows(held.source) if isinstance(held.source, tuple) else held.source
         return Report(
-            sweep=self._offer.sweep,
-            run=self._offer.run,
-            attempt=self._offer.attempt,
-            agent=self._agent_id,
+            sweep=self.source.sweep,
+            run=self.source.run,
+            attempt=self.source.attempt,
+            agent=self.source.agent,
             seq=held.seq,
             body=body,
         )

@@ -37,7 +37,7 @@ State = Literal["ok", "warning", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `remedy`: what to do, empty if it is ok. `loses_data`: results will be lost."""
+    """One thing that was looked at. `remedy`: what to do, empty if it is ok. `loses_data`: results get lost."""
 
     what: str
     state: State

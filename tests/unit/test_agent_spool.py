@@ -10,11 +10,12 @@ import pytest
 
 from sweepyard.agent import spool
 from sweepyard.agent.recorder import Recorder
-from sweepyard.agent.spool import AT_ONCE, SLICE_BYTES, SLICE_LINES, WINDOW, Outbox, SpoolReader
-from sweepyard.bus.wire import Ended, Offer, Report, Rows, Started
+from sweepyard.agent.rundir import JOURNAL
+from sweepyard.agent.spool import AT_ONCE, SLICE_BYTES, SLICE_LINES, WINDOW, Outbox, Source, SpoolReader
+from sweepyard.bus.wire import Ended, Report, Rows, Started
 from sweepyard.tracking.records import Outcome
 
-OFFER = Offer(sweep="sweep001", run="run00001", number=1, attempt=2, name="n", params={})
+SOURCE = Source("sweep001", "run00001", 1, 2, "a1")
 ENDED = Ended(outcome=Outcome.finished)
 
 
@@ -115,7 +116,7 @@ class Box:
 
     def __init__(self, path: Path, resend_after_s: float = 10.0) -> None:
         self.path = path
-        self.outbox = Outbox(OFFER, "a1", path, resend_after_s)
+        self.outbox = Outbox(SOURCE, path, resend_after_s)
         self.outbox.start(Started(host="h", pid=1))
 
     def send(self, now_s: float = 0.0) -> list[Report]:
@@ -213,3 +214,78 @@ class TestOutbox:
     def test_no_row_means_no_rows_report(self, box: Box) -> None:
         box.outbox.end(ENDED)
         assert [report.body.kind for report in box.send()] == ["started", "ended"]
+
+
+class TestWhoTakesOver:
+    """The journal of an agent that was ended anywhere: the next one says the same, and what is left."""
+
+    def numbered(self, outbox: Outbox) -> dict[int, Any]:
+        """All that it has to say, acknowledged as it comes."""
+        said: dict[int, Any] = {}
+        while reports := outbox.due(0.0):
+            for report in reports:
+                said[report.seq] = report.body
+                outbox.sent(report.seq, 0.0)
+            outbox.acknowledge(reports[-1].seq, 0.0)
+        return said
+
+    def test_every_report_that_was_sent_keeps_its_number_and_content(self, path: Path) -> None:
+        box = Box(path)
+        sent: dict[int, Any] = {}
+        for step in range(5):
+            append(path, row(step))
+            for report in box.outbox.due(0.0):
+                sent[report.seq] = report.body
+                box.outbox.sent(report.seq, 0.0)
+        append(path, row(5), row(6))
+        heir = Outbox.restore(path.parent, 10.0)
+        assert heir is not None
+        assert heir.source == SOURCE
+        said = self.numbered(heir)
+        assert {seq: said[seq] for seq in sent} == sent
+        assert [r.step for body in said.values() if isinstance(body, Rows) for r in body.rows] == list(range(7))
+        assert not heir.is_settled
+        assert heir.is_empty
+
+    def test_the_end_comes_last_and_once_although_it_was_not_sent(self, path: Path) -> None:
+        box = Box(path)
+        append(path, *(row(step) for step in range(SLICE_LINES * (WINDOW + 3))))
+        box.outbox.due(0.0)
+        assert box.outbox.is_full
+        box.outbox.end(ENDED)
+        first = Outbox.restore(path.parent, 10.0)
+        assert first is not None
+        first.due(0.0)
+        heir = Outbox.restore(path.parent, 10.0)  # whoever takes over may die too
+        assert heir is not None
+        said = list(self.numbered(heir).values())
+        steps = [r.step for body in said if isinstance(body, Rows) for r in body.rows]
+        assert steps == list(range(SLICE_LINES * (WINDOW + 3)))
+        assert [body for body in said if not isinstance(body, Rows)] == [Started(host="h", pid=1), ENDED]
+        assert said[-1] == ENDED
+        assert heir.is_settled
+
+    def test_a_torn_journal_is_taken_up_to_its_last_whole_line(self, path: Path) -> None:
+        box = Box(path)
+        append(path, row(0))
+        box.outbox.due(0.0)
+        append(path, row(1))
+        box.outbox.due(0.0)
+        journal = path.with_name(JOURNAL)
+        whole = journal.read_bytes()
+        for cut in range(len(whole) + 1):
+            journal.write_bytes(whole[:cut])
+            heir = Outbox.restore(path.parent, 10.0)
+            lines = whole[:cut].count(b"\n")
+            assert (heir is None) == (lines == 0)
+            if heir is not None:
+                said = self.numbered(heir)
+                steps = [r.step for body in said.values() if isinstance(body, Rows) for r in body.rows]
+                assert steps == [0, 1]
+                assert journal.read_bytes().startswith(whole[:cut].rpartition(b"\n")[0])
+
+    def test_where_nothing_can_be_written_there_is_nothing_to_take_over(self, path: Path) -> None:
+        path.with_name(JOURNAL).mkdir()
+        box = Box(path)
+        append(path, row(0))
+        assert len(box.outbox.due(0.0)) == 2
