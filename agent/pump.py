@@ -328,9 +328,9 @@ class Pump:
         for live in self._attempts.values():
             if not live.is_settled:
                 self._say(
-                    f"the last reports of run #{live.offer.number} are not confirmed; they stay in "
-                    f"{live.run_dir}. The next agent with the directory {self._agent.dir} sends them: start one soon, before the "
-                    "run is given to another"
+                    f"the last reports of run #{live.offer.number} are not confirmed; they stay in {live.run_dir}."
+                    f" The next agent with the directory {self._agent.dir} sends them: start one soon, before the"
+                    " run is given to another"
                 )
 
     def _give_back(self, taker: threading.Thread) -> None:

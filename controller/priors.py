@@ -36,11 +36,11 @@ class Csv:
     text: str
 
 
-def gather(store: Store, spec: Spec, sources: Sequence[str | Csv]) -> tuple[list[PriorRun], list[str]]:
+def gather(store: Store | None, spec: Spec, sources: Sequence[str | Csv]) -> tuple[list[PriorRun], list[str]]:
     """The prior runs that `sources` name, and notes that the user should read.
 
-    A source is the id of a run of the sweep's project, `SWEEP` or `SWEEP/RUN` of this service, or a CSV file.
-    Their `sweep_id` is still to be filled in.
+    A source is the id of a run of the sweep's project, `SWEEP` or `SWEEP/RUN` of this service, or a CSV file; of
+    the latter alone no `store` is needed. Their `sweep_id` is still to be filled in.
 
     Raises:
         SpecError: something is not there, or not what it should be; all problems are named.
@@ -53,7 +53,7 @@ def gather(store: Store, spec: Spec, sources: Sequence[str | Csv]) -> tuple[list
         try:
             if isinstance(source, Csv):
                 found.take_csv(source)
-            else:
+            elif store is not None:
                 notes += found.take_runs(store, source)
         except SpecError as error:
             problems += error.problems

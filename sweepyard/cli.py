@@ -76,6 +76,9 @@ def run(
     """Run a sweep from its file to its result: service, agents and a live view in one command.
 
     Everything that it starts ends with it. Ctrl-C loses nothing: --resume goes on.
+
+    Exit code: 0 if the sweep is finished, 3 if it is and every run has failed, 1 if it was cancelled or could not
+    go on, 2 if the call or the file is wrong, 130 after Ctrl-C.
     """
     from sweepyard.runner import Interrupted, Runner
     from sweepyard.settings import load_settings
@@ -165,7 +168,7 @@ def sweep(  # noqa: PLR0913 (each is an option)
     if file is None:
         _control(*wishes[0], dir)
     elif dry_run:
-        _show(file, project=project, name=name, lenient=lenient)
+        _show(file, project=project, name=name, lenient=lenient, prior_runs=prior_run or (), dir=dir)
     else:
         _create(file, project=project, name=name, lenient=lenient, prior_runs=prior_run or (), dir=dir)
 
@@ -289,14 +292,31 @@ def _create(
     echo(f"Run agents: {shlex.join(words)}")
 
 
-def _show(file: Path, *, project: str | None, name: str | None, lenient: bool) -> None:
+def _show(
+    file: Path,
+    *,
+    project: str | None,
+    name: str | None,
+    lenient: bool,
+    prior_runs: Sequence[str],
+    dir: Path | None,
+) -> None:
+    from sweepyard.client import Client
     from sweepyard.controller.spec import read_spec
     from sweepyard.lint import Outline, would_create
+    from sweepyard.local import find_service
+    from sweepyard.priorruns import foretold
+    from sweepyard.settings import load_settings
     from sweepyard.sweepfile import SweepFile
 
     source = SweepFile.read(file, lenient=lenient)
     spec = read_spec(source.text, name=str(file), lenient=lenient, overrides={"project": project, "name": name})
     echo(f"{file}: {Outline.of(spec).as_text()}\n{would_create(source, spec)}")
+    settings = load_settings(dir=dir)
+    service = find_service(settings) if prior_runs else None  # none is started for a look
+    client = Client(service.url, settings.api_key) if service else None
+    for line in foretold(spec, prior_runs, client):
+        echo(line)
 
 
 def _control(verb: Verb, sweep_id: str, dir: Path | None) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sweepyard.agent import functions
@@ -70,7 +71,8 @@ def agent(
     Each run is a process of its own, forked from this one, with its output in a log file: `function` is called
     without arguments, or with the run's config if it takes one parameter. Load data before, but start no GPU work
     and no threads: a fork does not carry them over. Without `function` the sweep's own program is run.
-    Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep. With `wait`
+    Failing runs are reported and do not end the agent. Ctrl-C hands the present run back to the sweep, and raises
+    KeyboardInterrupt, which ends a script without a traceback. With `wait`
     the agent stays when the sweep is over, for it may be resumed. With `forward_signals` a run gets the
     signal that ends the agent, instead of SIGTERM. `term_timeout`: seconds that a run has to end then (None:
     SWEEPYARD_TERM_GRACE_S).
@@ -95,7 +97,8 @@ def agent(
         link.close()
         process.wait()
     if forker.interrupted_by:
-        signal.raise_signal(forker.interrupted_by)
+        _say("a run that was under way is back in the sweep: the next agent goes on with it")
+        _end_by(forker.interrupted_by)
     if last_word is None:
         raise SweepyardError(f"The agent process ended unexpectedly (exit code {process.returncode}).")
     if last_word["error"]:
@@ -140,6 +143,20 @@ def agent_options(
         wait=wait,
         forward_signals=forward_signals,
     )
+
+
+def _end_by(number: int) -> None:
+    """End as the signal would have ended this process: of Ctrl-C there is no more to say than was said."""
+    if number != signal.SIGINT or signal.getsignal(number) is not signal.default_int_handler:
+        return signal.raise_signal(number)
+    interrupt, before = KeyboardInterrupt(), sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if error is not interrupt:
+            before(kind, error, trace)
+
+    sys.excepthook = show
+    raise interrupt
 
 
 def _say(text: str) -> None:

@@ -25,6 +25,7 @@ from sweepyard.views import RunView, SweepDetail, SweepView
 from sweepyard.watch import Story, find_sweep, open_screen, watch
 
 TOP_RUNS = 5
+NO_RESULT = 3
 RESUMABLE = (SweepState.paused, SweepState.finishing, SweepState.cancelled)
 
 
@@ -72,8 +73,9 @@ class Runner:
             client = service.client
             sweep: SweepView = find_sweep(client, ref) if ref else _newest_unfinished(client)
             if sweep.state is SweepState.finished:
-                self._show_result(client.sweep(sweep.id), service)
-                return 0
+                done = client.sweep(sweep.id)
+                self._show_result(done, service)
+                return _exit_code(done)
             if sweep.state in RESUMABLE:
                 sweep = client.control(sweep.id, "resume")
             return self._run(sweep, service, lifeline_fd, is_new=False)
@@ -116,7 +118,7 @@ class Runner:
                 with _deaf():
                     crew.dismiss(GOODBYE_S)
         self._show_result(done, service)
-        return 0 if done.state is SweepState.finished else 1
+        return _exit_code(done)
 
     def _agent_options(self, sweep: SweepView, service: ServiceKeeper) -> list[str]:
         note = self._program_note(sweep.id)
@@ -145,6 +147,14 @@ class Runner:
 
     def _say(self, line: str) -> None:
         self.console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _exit_code(sweep: SweepDetail) -> int:
+    """0: finished, with a result; 1: ended otherwise; `NO_RESULT`: finished, and every run has failed."""
+    if sweep.state is not SweepState.finished:
+        return 1
+    came_to_something = any(sweep.counts.get(state) for state in RUN_SCORED)
+    return 0 if came_to_something or not sweep.progress.ended else NO_RESULT
 
 
 def _newest_unfinished(client: Client) -> SweepView:

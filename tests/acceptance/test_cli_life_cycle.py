@@ -66,3 +66,8 @@ def test_what_is_known_from_elsewhere(place: Place) -> None:
     done = place.run("sweep", file, "--prior_run", "old.csv")
     assert done.returncode == 0, done.stderr
     assert "note: prior runs: 1 of 2 are outside the space, each with a note" in done.stdout
+    (sweep,) = place.json("status")
+    seen = place.run("sweep", file, "--dry-run", "-R", sweep["id"])
+    assert (seen.returncode, seen.stdout.splitlines()[-1]) == (0, f"prior runs: sweep {sweep['id']}: no runs")
+    gone = place.run("sweep", file, "--dry-run", "-R", f"{sweep['id']}/7")
+    assert (gone.returncode, "has no run '7'" in gone.stderr) == (2, True)

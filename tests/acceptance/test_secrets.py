@@ -29,7 +29,8 @@ def test_no_secret_leaves_the_run(place: Place) -> None:
     secrets = {"SWEEPYARD_API_KEY": KEY, "HF_TOKEN": TOKEN}
     done = place.run("run", "sweep.yaml", "--workers", 1, **secrets)
     assert "note: command: it seems to hold a secret" in done.stdout
-    assert "failed" in done.stdout, done.stdout + done.stderr
+    assert "1 run failed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 3  # every run has failed
     (sweep,) = place.json("status", **secrets)
     shown = done.stdout + done.stderr + place.run("runs", sweep["id"], "1", **secrets).stdout
     for words in (("status", sweep["id"]), ("runs", sweep["id"], "1")):

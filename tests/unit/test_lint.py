@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from sweepyard.cli import app
 from sweepyard.controller.differences import differences
 from sweepyard.controller.spec import read_spec
+from sweepyard.errors import SpecError
 
 FILE = """\
 method: random
@@ -131,6 +132,23 @@ def test_a_dry_run_says_what_would_be_created() -> None:
     created, command = result.stdout.splitlines()[-2:]
     assert created == "would create sweep 'mine' in local/digits of up to 9 runs; nothing was created"
     assert "train.py --lr=" in command
+
+
+def test_a_dry_run_shows_the_prior_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    old = tmp_path_factory.mktemp("elsewhere") / "old.csv"
+    old.write_text(
+        "lr,width,opt.name,loss\n0.01,64,adam,0.5\n0.02,64,sgd,0.25\n0.01,63,adam,0.1\n0.01,64,sgd,nan\n"
+    )
+    result = call("sweep", "--dry-run", "-R", str(old), "-R", "abcd1234/3")
+    assert result.exit_code == 0, result.stderr
+    known, outside, unknown = result.stdout.splitlines()[-3:]
+    assert known == "prior runs: 4 of old.csv, best loss 0.1, 1 failed"
+    assert outside.startswith("  old.csv:4 is outside the space: width: ")
+    assert unknown == "prior runs: abcd1234/3 (not looked up: no service runs here)"
+    old.write_text("width,loss\n64,x\n")
+    wrong = call("sweep", "--dry-run", "-R", str(old))
+    assert isinstance(wrong.exception, SpecError)
+    assert "'x' is not a number" in str(wrong.exception)
 
 
 def test_a_sweep_may_be_created_in_spite_of_unknown_keys() -> None:
