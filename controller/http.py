@@ -8,11 +8,11 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from sweepyard.clock import Clock
+from sweepyard.controller import pages
 from sweepyard.controller.guard import Guard
 from sweepyard.controller.limits import Limits
 from sweepyard.controller.port import ConnectionInfo, EnginePort
@@ -55,7 +55,8 @@ def make_app(
         closing=closing or threading.Event(),
     )
     app.include_router(router)
-    app.add_api_route("/{entity}/{project}/sweeps/{sweep_id}", _sweep_page, include_in_schema=False)
+    app.add_api_route("/", pages.sweeps_page, include_in_schema=False)
+    app.add_api_route("/{entity}/{project}/sweeps/{sweep_id}", pages.sweep_page, include_in_schema=False)
     # Some versions of FastAPI list an included router as one route.
     app.state.routes = [*router.routes, *(route for route in app.routes if isinstance(route, Route))]
     add_handlers(app)
@@ -75,8 +76,3 @@ class _Api(FastAPI):
             problem = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= {**problem.pop("$defs"), "ProblemView": problem}
         return super().openapi()
-
-
-def _sweep_page(sweep_id: str) -> RedirectResponse:
-    """The page of a sweep: for the time being, what the API says about it."""
-    return RedirectResponse(f"/api/v1/sweeps/{sweep_id}")

@@ -31,6 +31,7 @@ _LOOK = (
     RUN,
     f"{RUN}/explanation",
     f"{RUN}/history",
+    "/",
     "/{entity}/{project}/sweeps/{sweep_id}",
 )
 _CHANGE = (

@@ -28,7 +28,7 @@ def audit(
     dir: Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")] = None,
 ) -> None:
     """Show who changed what: sweeps, runs, agents and keys. With API keys this needs one of an admin."""
-    from sweepyard.terminal import one_line
+    from sweepyard.wording import one_line
 
     if prune is not None and as_json:
         raise UserError("Give --prune or --json, not both.")

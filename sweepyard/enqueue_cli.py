@@ -22,8 +22,8 @@ def enqueue(
     dir: Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")] = None,
 ) -> None:
     """Let a sweep try a point of your choice: the next free agent takes it. It counts against run_cap."""
-    from sweepyard.terminal import short
     from sweepyard.watch import find_sweep
+    from sweepyard.wording import short
 
     params = dict(map(wish, wishes))
     with open_client(dir) as client:

@@ -48,7 +48,8 @@ def explanation(found: Explanation) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sweepyard.terminal import number, one_line, plain, state_text
+    from sweepyard.terminal import plain, state_text
+    from sweepyard.wording import number, one_line
 
     run = found.run
     title = Text.assemble((f"run {run.number}", "bold"), "  ", one_line(run.id), "  ", state_text(run.state), "  ")
@@ -75,7 +76,7 @@ def explanation(found: Explanation) -> RenderableType:
 
 
 def _decision(rung: RungView) -> str:
-    from sweepyard.terminal import clock
+    from sweepyard.wording import clock
 
     if rung.action is None or rung.decided_at is None:
         return "none" if rung.value is not None else "not reached"

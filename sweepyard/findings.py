@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.terminal import number, plain, short
+from sweepyard.terminal import plain
 from sweepyard.views import Importances, MetricView, Recommendation
+from sweepyard.wording import number, short
 
 
 def recommended(found: Recommendation, metric: MetricView) -> RenderableType:

@@ -6,15 +6,13 @@ Every state is a word; colours (blue, yellow, magenta: told apart by everyone) o
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.plain import finite, printable
+from sweepyard.plain import printable
 from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
 from sweepyard.views import (
     AgentView,
@@ -27,6 +25,7 @@ from sweepyard.views import (
     SweepDetail,
     SweepView,
 )
+from sweepyard.wording import clock, constants, duration, flat, many, number, one_line, short
 
 STYLES = {
     "running": "blue",
@@ -114,7 +113,7 @@ def result(sweep: SweepDetail, top: Sequence[RunView]) -> RenderableType:
     parts += [Text(line) for line in (saved_line(sweep), dry_run_line(sweep)) if line]
     failed = sweep.counts.get(RunState.failed, 0) + sweep.counts.get(RunState.crashed, 0)
     if failed:
-        parts.append(plain(f"{_many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
+        parts.append(plain(f"{many(failed, 'run')} failed: sweepyard runs {sweep.id} --state failed"))
     return Group(*parts)
 
 
@@ -138,13 +137,13 @@ def progress(sweep: SweepDetail) -> RenderableType:
     now = sweep.progress
     grid = Table.grid(padding=(0, 1))
     if now.total is None:
-        grid.add_row(f"{_many(now.ended, 'run')} ended, no run_cap")
+        grid.add_row(f"{many(now.ended, 'run')} ended, no run_cap")
         return grid
     bar = ProgressBar(
         total=max(now.total, 1), completed=now.ended, width=40, complete_style="blue", finished_style="bold blue"
     )
     left = "" if now.eta_s is None or now.ended >= now.total else f", about {duration(now.eta_s)} left"
-    grid.add_row(bar, cut(f"{now.ended} of {_many(now.total, 'run')}{left}"))
+    grid.add_row(bar, cut(f"{now.ended} of {many(now.total, 'run')}{left}"))
     return grid
 
 
@@ -163,7 +162,7 @@ def best(run: RunView, metric: MetricView, point: PointView | None = None) -> Re
         "best ", (one_line(f"{metric.name} {_reading(run, point)}"), "bold"), f"  {_whose(run, point)}"
     )
     if point is None:
-        title.append(f" ({run.state} after {_many(run.steps, 'step')})", style="dim")
+        title.append(f" ({run.state} after {many(run.steps, 'step')})", style="dim")
     return Group(title, grid)
 
 
@@ -171,7 +170,7 @@ def front(sweep: SweepDetail, found: Front) -> RenderableType:
     """The runs that no other one beats in all of several metrics."""
     if not found.runs:
         return Text("No run has a value of every metric yet.")
-    title = Text(f"Pareto front: {len(found.runs)} of {_many(found.of, 'run')}", style="bold")
+    title = Text(f"Pareto front: {len(found.runs)} of {many(found.of, 'run')}", style="bold")
     return Group(title, runs_table(found.runs, sweep, why=False))
 
 
@@ -195,7 +194,7 @@ def warnings(sweep: SweepDetail) -> Iterator[Text]:
 
 def agents_table(sweep: SweepDetail) -> RenderableType:
     """One line per agent that is there, and the last ones that were lost."""
-    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep)
+    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep.config)
     runs = {run.number: run for run in sweep.running}
     there = [agent for agent in sweep.agents if agent.state == "active"]
     lost = [agent for agent in sweep.agents if agent.state == "lost"][-LOST_AGENTS_SHOWN:]
@@ -227,7 +226,8 @@ def agent_state(agent: AgentView) -> str:
 
 def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
     """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
-    metrics, fixed, named = [metric.name for metric in sweep.metrics], constants(sweep), "run_name" in sweep.config
+    metrics, fixed = [metric.name for metric in sweep.metrics], constants(sweep.config)
+    named = "run_name" in sweep.config
     measures = metrics or [sweep.metric.name if sweep.metric else "", "steps"]
     table = _table(
         "run", *(["name"] if named else []), "state", *measures, "parameters", *(["why"] if why else [])
@@ -257,7 +257,7 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     for name, value in flat(run.params):
         _add(grid, f"  {name}", number(value))
     reached = (
-        f"{sweep.metric.name} {number(run.objective)} after {_many(run.steps, 'step')}"
+        f"{sweep.metric.name} {number(run.objective)} after {many(run.steps, 'step')}"
         if sweep.metric
         else ", ".join(f"{metric.name} {number(run.summary.get(metric.name))}" for metric in sweep.metrics)
     )
@@ -279,11 +279,6 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
                 plain(attempt.tail.rstrip()),
             ]
     return Group(*parts)
-
-
-def clock(at: float) -> str:
-    """A time of day on this machine, `14:03:59`."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
 
 
 def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
@@ -318,13 +313,13 @@ def story_line(event: EventView, run: RunView | None = None, fixed: Container[st
 def best_line(sweep: SweepDetail) -> str | None:
     """`best so far: val_accuracy 0.9767, run 12 (...)`; of several metrics how many are on the front; or None."""
     if sweep.front is not None:
-        size = f"{len(sweep.front.runs)} of {_many(sweep.front.of, 'run')}"
+        size = f"{len(sweep.front.runs)} of {many(sweep.front.of, 'run')}"
         return f"Pareto front: {size} (sweepyard best {sweep.id})"
     reached = best_reached(sweep)
     if sweep.best is None or reached is None:
         return None
     params = sweep.best_point.params if sweep.best_point else sweep.best.params
-    return one_line(f"{reached} ({short(params, constants(sweep))})")
+    return one_line(f"{reached} ({short(params, constants(sweep.config))})")
 
 
 def best_reached(sweep: SweepDetail) -> str | None:
@@ -341,9 +336,9 @@ def saved_line(sweep: SweepDetail) -> str | None:
     if not stopped:
         return None
     saved = (
-        f"{_many(sweep.saved.steps, 'step')} ({sweep.saved.share:.0%}) and about {duration(sweep.saved.seconds)}"
+        f"{many(sweep.saved.steps, 'step')} ({sweep.saved.share:.0%}) and about {duration(sweep.saved.seconds)}"
     )
-    return f"{_many(stopped, 'run')} stopped early, which saved {saved}."
+    return f"{many(stopped, 'run')} stopped early, which saved {saved}."
 
 
 def dry_run_line(sweep: SweepDetail) -> str | None:
@@ -353,13 +348,13 @@ def dry_run_line(sweep: SweepDetail) -> str | None:
         return None
     if not back.would_stop:
         return "dry run: no run would have been stopped so far."
-    story = f"dry run: {_many(len(back.would_stop), 'run')} would have been stopped"
-    story += f", which would have saved {_many(back.saved_steps, 'step')} ({back.share:.0%})"
+    story = f"dry run: {many(len(back.would_stop), 'run')} would have been stopped"
+    story += f", which would have saved {many(back.saved_steps, 'step')} ({back.share:.0%})"
     if not back.wrong:
         return f"{story}; right of all {back.ended} that have ended since."
     which = ", ".join(map(str, back.wrong))
     best = f"best {number(back.best_with_stopping)} instead of {number(back.best)}"
-    return f"{story}; wrong of {_many(len(back.wrong), 'run')} ({which}): {best}."
+    return f"{story}; wrong of {many(len(back.wrong), 'run')} ({which}): {best}."
 
 
 def proposing_line(sweep: SweepDetail) -> str | None:
@@ -375,58 +370,9 @@ def state_text(state: str) -> Text:
     return Text(one_line(state), style=STYLES.get(state, ""))
 
 
-def short(params: Mapping[str, Any], fixed: Container[str] = ()) -> str:
-    """Parameters on one line, without the `fixed` ones."""
-    return ", ".join(f"{name}={number(value, 4)}" for name, value in flat(params) if name not in fixed)
-
-
-def constants(sweep: SweepDetail) -> frozenset[str]:
-    """Dotted names of the parameters that have one and the same value in every run."""
-    return frozenset(_constants(sweep.config["parameters"]))
-
-
-def _constants(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, spec in parameters.items():
-        if "parameters" in spec:
-            yield from _constants(spec["parameters"], f"{prefix}{name}.")
-        elif spec.get("distribution") == "constant":
-            yield f"{prefix}{name}"
-
-
-def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Parameters with dotted names."""
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def one_line(text: str) -> str:
-    """Text of users and their programs without what would move the cursor."""
-    return printable(" ".join(text.split()))
-
-
 def plain(text: str, style: str = "") -> Text:
     """Such a text with its lines as they are."""
     return Text(printable(text, keep="\n\t"), style=style)
-
-
-def number(value: Any, digits: int = 5) -> str:
-    """A value for reading: numbers rounded to significant digits, `-` for none."""
-    if value is None:
-        return "-"
-    if isinstance(value, float) and finite(value) is not None:
-        return f"{value:.{digits}g}"
-    return one_line(str(value))
-
-
-def duration(seconds: float) -> str:
-    """`35 s`, `4 min`, `2 h 10 min`."""
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _summary(sweep: SweepDetail) -> Iterable[RenderableType]:
@@ -460,11 +406,7 @@ def _agent_rows(
 def _reached(run: RunView | None) -> str:
     if run is None or run.objective is None:
         return ""
-    return f" at {number(run.objective)} after {_many(run.steps, 'step')}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f" at {number(run.objective)} after {many(run.steps, 'step')}"
 
 
 def cut(text: str) -> Text:

@@ -29,8 +29,8 @@ def edit(
     """
     from sweepyard.controller.yamlfile import read_text
     from sweepyard.enqueue_cli import wish
-    from sweepyard.terminal import clock
     from sweepyard.watch import find_sweep
+    from sweepyard.wording import clock
 
     with open_client(dir) as client:
         found = find_sweep(client, sweep_id)

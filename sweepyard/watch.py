@@ -20,6 +20,7 @@ from sweepyard.errors import Unavailable, UserError
 from sweepyard.redaction import harmless
 from sweepyard.tracking.records import SWEEP_ENDED
 from sweepyard.views import EventView, RunView, SweepDetail
+from sweepyard.wording import constants
 
 POLL_S = 0.5
 EVENTS_AT_ONCE = 1000
@@ -122,7 +123,7 @@ class Story:
         """What has happened since the last call."""
         told = [event for event in self._next() if event.kind in terminal.TOLD]
         runs = self._newest_runs() if told else {}
-        fixed = terminal.constants(sweep)
+        fixed = constants(sweep.config)
         return [terminal.story_line(event, runs.get(event.run_number or 0), fixed) for event in told]
 
     def _next(self) -> list[EventView]:

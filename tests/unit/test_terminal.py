@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
 
-from sweepyard import explain_cli, findings, terminal
+from sweepyard import explain_cli, findings, terminal, wording
 from sweepyard.tracking.records import RunState, SweepState
 from sweepyard.views import (
     AgentView,
@@ -269,14 +269,14 @@ def test_user_text_is_never_taken_for_markup() -> None:
     ],
 )
 def test_numbers(value: object, text: str) -> None:
-    assert terminal.number(value) == text
+    assert wording.number(value) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5000, "83 min"), (7800, "2 h 10 min")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert terminal.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
 def test_every_state_that_the_terminal_colours_exists() -> None:

@@ -1,0 +1,68 @@
+"""Values in words, for every place where people read them: terminal, page and log."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sweepyard.plain import finite, printable
+
+
+def flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Parameters with dotted names."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def short(params: Mapping[str, Any], fixed: Container[str] = ()) -> str:
+    """Parameters on one line, without the `fixed` ones."""
+    return ", ".join(f"{name}={number(value, 4)}" for name, value in flat(params) if name not in fixed)
+
+
+def constants(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Dotted names of the parameters of a sweep file in normal form that have one value in every run."""
+    return frozenset(_constants(spec["parameters"]))
+
+
+def _constants(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, spec in parameters.items():
+        if "parameters" in spec:
+            yield from _constants(spec["parameters"], f"{prefix}{name}.")
+        elif spec.get("distribution") == "constant":
+            yield f"{prefix}{name}"
+
+
+def one_line(text: str) -> str:
+    """Text of users and their programs without what would move the cursor."""
+    return printable(" ".join(text.split()))
+
+
+def number(value: Any, digits: int = 5) -> str:
+    """A value for reading: numbers rounded to significant digits, `-` for none."""
+    if value is None:
+        return "-"
+    if isinstance(value, float) and finite(value) is not None:
+        return f"{value:.{digits}g}"
+    return one_line(str(value))
+
+
+def many(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """`35 s`, `4 min`, `2 h 10 min`."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def clock(at: float) -> str:
+    """A time of day on this machine, `14:03:59`."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
