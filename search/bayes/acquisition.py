@@ -6,7 +6,6 @@ import math
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr, ndtr
 from scipy.stats import qmc
 
@@ -14,11 +13,15 @@ from sweepyard.search.bayes.gp import Posterior
 from sweepyard.search.encoding import Array, Encoding
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-_STARTS = 512
+_STARTS = 256
 _CLIMBERS = 6
-_AROUND = (0.1, 0.02)
+_AROUND = (0.1, 0.02, 0.004)
 _WIDTHS = (0.2, 0.1, 0.05, 0.025, 0.012)
 _CHILDREN = 24
+_POLISH_STEPS = 10
+_FIRST_MOVE = 0.002
+"""Of the steepest coordinate."""
+_FLAT = 1e-300
 
 
 def log_improvement(z: Array) -> Array:
@@ -28,41 +31,65 @@ def log_improvement(z: Array) -> Array:
     standard deviation times phi(z) + z Phi(z).
     """
     z = np.asarray(z, dtype=float)
-    near, low = np.maximum(z, -1.0), np.minimum(z, -1.0)
-    above = np.log(np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * ndtr(near))
+    found = np.empty_like(z)
+    near = z > -1.0
+    above, low = z[near], z[~near]
+    found[near] = np.log(np.exp(-0.5 * above * above - _LOG_SQRT_2PI) + above * ndtr(above))
     # ln(1 + z Phi / phi), Phi / phi = sqrt(pi/2) erfcx(-z / sqrt 2); far out that cancels and a series is exact
     close, square = np.maximum(low, -100.0), np.minimum(low, -100.0) ** -2.0
     rest = np.log1p(close * math.sqrt(math.pi / 2) * erfcx(-close / math.sqrt(2)))
     series = np.log(square * (1 - square * (3 - square * (15 - 105 * square))))
-    tail = np.where(low > -100.0, rest, series)
-    return np.where(z > -1.0, above, -0.5 * low * low - _LOG_SQRT_2PI + tail)
+    found[~near] = -0.5 * low * low - _LOG_SQRT_2PI + np.where(low > -100.0, rest, series)
+    return found
+
+
+def _next_steps(moves: Array, bends: Array, steps: Array) -> Array:
+    """Those of Barzilai and Borwein (1988, eq. 5); twice the last ones where the slope does not fall."""
+    along = np.einsum("mj,mj->m", moves, bends)
+    square = np.einsum("mj,mj->m", moves, moves)
+    return np.where(along > 0.0, np.minimum(square / np.maximum(along, _FLAT), 4.0 * steps), 2.0 * steps)
 
 
 class LogEI:
-    """ln of the expected improvement over `best`, with a posterior that is to be as small as possible."""
+    """ln of the expected improvement over `best`, with a posterior that is to be as small as possible.
 
-    def __init__(self, posterior: Posterior, best: float) -> None:
+    `best`: shape (ways,), what is to be bettered in each way that the open runs may end. The expectation is over
+    all of them (Snoek, Larochelle and Adams 2012, eq. 7).
+    """
+
+    def __init__(self, posterior: Posterior, best: Array) -> None:
         self._posterior = posterior
         self._best = best
 
     def __call__(self, rows: Array) -> Array:
-        mean, std = self._posterior(rows)
-        return log_improvement((self._best - mean) / std) + np.log(std)
+        means, std = self._posterior.ways(rows)
+        levels = log_improvement((self._best - means) / std[:, None])
+        return _log_mean(levels) + np.log(std)
 
-    def gradient(self, row: Array) -> tuple[float, Array]:
-        """The value at one row and its gradient there."""
-        mean, std, by_mean, by_std = self._posterior.gradient(row)
-        z = (self._best - mean) / std
-        level = float(log_improvement(np.array(z)))
-        steep = math.exp(float(log_ndtr(z)) - level)  # d level / d z
-        return level + math.log(std), (-steep * by_mean + (1.0 - steep * z) * by_std) / std
+    def gradients(self, rows: Array) -> tuple[Array, Array]:
+        """The value at each row and its gradient there."""
+        means, std, by_means, by_std = self._posterior.gradients(rows)
+        z = (self._best - means) / std[:, None]
+        levels = log_improvement(z)
+        level = _log_mean(levels)
+        weights = np.exp(levels - level[:, None]) / levels.shape[1]
+        steep = np.exp(log_ndtr(z) - levels)  # d level / d z
+        by_row = (1.0 - steep * z)[:, :, None] * by_std[:, None, :] - steep[:, :, None] * by_means
+        return level + np.log(std), np.einsum("mw,mwj->mj", weights, by_row) / std[:, None]
+
+
+def _log_mean(levels: Array) -> Array:
+    """ln of the mean of exp(levels) over the last axis."""
+    top = levels.max(axis=-1, keepdims=True)
+    found: Array = top[..., 0] + np.log(np.exp(levels - top).mean(axis=-1))
+    return found
 
 
 class Score(Protocol):
     """What a row is worth."""
 
     def __call__(self, rows: Array) -> Array: ...
-    def gradient(self, row: Array) -> tuple[float, Array]: ...
+    def gradients(self, rows: Array) -> tuple[Array, Array]: ...
 
 
 class Sum:
@@ -75,9 +102,9 @@ class Sum:
         found: Array = np.sum([part(rows) for part in self._parts], axis=0)
         return found
 
-    def gradient(self, row: Array) -> tuple[float, Array]:
-        values, gradients = zip(*(part.gradient(row) for part in self._parts), strict=True)
-        return float(sum(values)), np.sum(gradients, axis=0)
+    def gradients(self, rows: Array) -> tuple[Array, Array]:
+        values, gradients = zip(*(part.gradients(rows) for part in self._parts), strict=True)
+        return np.sum(values, axis=0), np.sum(gradients, axis=0)
 
 
 class Maximiser:
@@ -98,15 +125,18 @@ class Maximiser:
         far = self._leaders(self._quasi_random())
         near = self._leaders(
             np.vstack(
-                [self._encoding.mutate(np.repeat(promising, 32, axis=0), width, self._rng) for width in _AROUND]
+                [self._encoding.mutate(np.repeat(promising, 12, axis=0), width, self._rng) for width in _AROUND]
             )
         )
         climbers, scores = np.vstack([far[0], near[0]]), np.concatenate([far[1], near[1]])
         for width in _WIDTHS:
             climbers, scores = self._step(climbers, scores, width)
-        half = len(far[0])
-        self._finish(climbers[:half][scores[:half].argmax()])
-        self._finish(climbers[half:][scores[half:].argmax()])
+        polished, scores = self._polish(climbers)
+        beside = self._encoding.neighbours(polished[scores.argmax()])
+        if len(beside):
+            found = self._look(beside)
+            if found.max() > scores.max():
+                self._polish(beside[found.argmax()][None, :])
         rows = np.vstack(self._rows)
         return rows[np.argsort(-np.concatenate(self._scores), kind="stable")]
 
@@ -137,32 +167,26 @@ class Maximiser:
         chosen = children.reshape(count, _CHILDREN, -1)[np.arange(count), best]
         return np.where(better[:, None], chosen, climbers), np.where(better, best_scores, scores)
 
-    def _finish(self, row: Array) -> None:
-        """Uphill by gradient, by single steps of the others, and by gradient again."""
-        row = self._polish(row)
-        beside = self._encoding.neighbours(row)
-        if len(beside):
-            scores = self._look(beside)
-            if scores.max() > float(self._score(row[None, :])[0]):
-                self._polish(beside[int(scores.argmax())])
+    def _polish(self, rows: Array) -> tuple[Array, Array]:
+        """Each row uphill along its continuous coordinates, with the score that it reached.
 
-    def _polish(self, row: Array) -> Array:
-        free = self._encoding.continuous & self._encoding.active(row[None, :])[0]
+        Projected gradients with the steps of Barzilai and Borwein (1988), all rows at once; the best seen counts.
+        """
+        free = self._encoding.continuous & self._encoding.active(rows)
         if not free.any():
-            return row
-
-        def downhill(part: Array) -> tuple[float, Array]:
-            full = row.copy()
-            full[free] = part
-            value, gradient = self._score.gradient(full)
-            return -value, -gradient[free]
-
-        bounds = [(0.0, 1.0)] * int(free.sum())
-        options = {"maxiter": 15}
-        found = minimize(downhill, row[free], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        polished = row.copy()
-        polished[free] = found.x.clip(0.0, 1.0)
-        settled = self._encoding.settle(polished[None, :])
+            return rows, self._score(rows)
+        scores, slopes = self._score.gradients(rows)
+        slopes *= free
+        steps = _FIRST_MOVE / np.maximum(np.abs(slopes).max(axis=1), _FLAT)
+        best, best_scores = rows, scores
+        for _ in range(_POLISH_STEPS):
+            moved = np.clip(rows + steps[:, None] * slopes, 0.0, 1.0) * free + rows * ~free
+            scores, bent = self._score.gradients(moved)
+            bent *= free
+            better = scores > best_scores
+            best, best_scores = np.where(better[:, None], moved, best), np.where(better, scores, best_scores)
+            steps = _next_steps(moved - rows, slopes - bent, steps)
+            rows, slopes = moved, bent
+        settled = self._encoding.settle(best)
         self._look(settled)
-        found_row: Array = settled[0]
-        return found_row
+        return settled, best_scores

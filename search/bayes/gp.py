@@ -28,6 +28,8 @@ _NOISE_BOUNDS = (np.log(1e-6), np.log(1.0))
 _OFFSET = 0.25
 """The variance of what another source is better or worse throughout."""
 _IMPOSSIBLE = 1e25
+_FIT_TOLERANCE = 1e-3
+"""A fit ends with a step that betters the cost by less than this share: of a cost of 100, by a tenth."""
 _SQRT5 = np.sqrt(5.0)
 
 
@@ -109,8 +111,9 @@ def fit(sample: Sample, starts: list[Array], *, steps: int) -> Fit:
     """The most probable hyperparameters, by L-BFGS from each of `starts` and, if there is none, from the prior."""
     objective = Objective(sample)
     bounds = [_LENGTH_BOUNDS] * sample.x.shape[1] + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
+    options = {"maxiter": steps, "ftol": _FIT_TOLERANCE}
     found = [
-        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         for start in (starts or [objective.prior])
     ]
     best = min(found, key=lambda each: float(each.fun))
@@ -120,11 +123,13 @@ def fit(sample: Sample, starts: list[Array], *, steps: int) -> Fit:
 class Posterior:
     """What a sample and open runs at `pending` say about every other row, as one of this sweep.
 
-    Open runs are taken to end with the value that the model expects (the Kriging believer of Ginsbourger,
-    Le Riche and Carraro 2010): the mean stays what it is and only the uncertainty shrinks.
+    Open runs are taken to end in several ways (the fantasies of Snoek, Larochelle and Adams 2012, section 3.2).
+    `draws`: shape (pending, ways), standard normal numbers that say how; without them in one way, each with the
+    value that the model expects. The uncertainty elsewhere is the same in all ways. The mean over all ways is what
+    it would be without open runs, if the draws have mean 0.
     """
 
-    def __init__(self, theta: Array, sample: Sample, pending: Array) -> None:
+    def __init__(self, theta: Array, sample: Sample, pending: Array, draws: Array | None = None) -> None:
         self._lengths, self._signal = np.exp(theta[:-2]), float(np.exp(theta[-2]))
         self.noise = float(np.exp(theta[-1]))
         self._unordered, n = sample.unordered, len(sample.x)
@@ -142,6 +147,10 @@ class Posterior:
         self.centre = float(ones @ half / (ones @ ones))
         self._alpha = np.zeros(len(kernel))
         self._alpha[:n] = seen.T @ (half - self.centre * ones)
+        # The last rows of the factor are the deviations of the open runs: their values are mean + those @ draws,
+        # and the weights of these values are what is left of the inverse.
+        moved = 0.0 if draws is None else self._inverse[n:].T @ draws
+        self._alphas = self._alpha[:, None] + moved
 
     def _ours(self, rows: Array) -> Array:
         """The same rows as those of this sweep."""
@@ -150,26 +159,34 @@ class Posterior:
     def __call__(self, rows: Array) -> tuple[Array, Array]:
         """The mean and the standard deviation, without noise, at each row."""
         kernel = self._kernel(self._ours(rows))
-        half = kernel @ self._inverse.T
-        variance = self._signal - np.einsum("ij,ij->i", half, half)
-        return self.centre + kernel @ self._alpha, np.sqrt(np.maximum(variance, 1e-12 * self._signal))
+        return self.centre + kernel @ self._alpha, self._std(kernel @ self._inverse.T)
 
-    def gradient(self, row: Array) -> tuple[float, float, Array, Array]:
-        """Mean and standard deviation at one row, and how they change with each of its coordinates.
+    def ways(self, rows: Array) -> tuple[Array, Array]:
+        """The mean in each way, shape (rows, ways), and the standard deviation, shape (rows,)."""
+        kernel = self._kernel(self._ours(rows))
+        return self.centre + kernel @ self._alphas, self._std(kernel @ self._inverse.T)
+
+    def gradients(self, rows: Array) -> tuple[Array, Array, Array, Array]:
+        """As `ways`, and how both change with the coordinates: shapes (rows, ways, columns) and (rows, columns).
 
         Categories do not change: their entries mean nothing.
         """
-        ours = self._ours(row[None, :])
-        apart = ours[0] - self._rows
-        a = _SQRT5 * np.sqrt(self._squared(ours)[0])
+        apart = self._ours(rows)[:, None, :] - self._rows
+        apart = np.where(self._unordered, apart != 0.0, apart) / self._lengths
+        a = _SQRT5 * np.sqrt(np.einsum("mnj,mnj->mn", apart, apart))
         decay = self._signal * np.exp(-a)
         kernel = (1.0 + a + a * a / 3.0) * decay
-        slope = (-5.0 / 3.0 * (1.0 + a) * decay)[:, None] * apart / self._lengths**2
-        half = self._inverse @ kernel
-        std = float(np.sqrt(max(self._signal - half @ half, 1e-12 * self._signal)))
-        mean = self.centre + float(kernel @ self._alpha)
-        by_std = -(half @ self._inverse @ slope) / std
-        return mean, std, (self._alpha @ slope)[: len(row)], by_std[: len(row)]
+        slopes = (-5.0 / 3.0 * (1.0 + a) * decay)[:, :, None] * apart / self._lengths
+        half = kernel @ self._inverse.T
+        std = self._std(half)
+        by_std = -np.einsum("mn,mnj->mj", half @ self._inverse, slopes) / std[:, None]
+        own = rows.shape[1]
+        return self.centre + kernel @ self._alphas, std, (self._alphas.T @ slopes)[..., :own], by_std[:, :own]
+
+    def _std(self, half: Array) -> Array:
+        variance = self._signal - np.einsum("mn,mn->m", half, half)
+        found: Array = np.sqrt(np.maximum(variance, 1e-12 * self._signal))
+        return found
 
     def _kernel(self, rows: Array) -> Array:
         a = _SQRT5 * np.sqrt(self._squared(rows))

@@ -47,8 +47,8 @@ class Model:
     sample: Sample
     theta: Array
 
-    def posterior(self, pending: Array) -> Posterior:
-        return Posterior(self.theta, self.sample, pending)
+    def posterior(self, pending: Array, draws: Array | None = None) -> Posterior:
+        return Posterior(self.theta, self.sample, pending, draws)
 
 
 class Learner:

@@ -30,11 +30,12 @@ class LogSuccess:
         found: Array = log_ndtr((self._middle - mean) / np.sqrt(std**2 + self._posterior.noise))
         return found
 
-    def gradient(self, row: Array) -> tuple[float, Array]:
-        """The value at one row and its gradient there."""
-        mean, std, by_mean, by_std = self._posterior.gradient(row)
-        wide = math.sqrt(std**2 + self._posterior.noise)
+    def gradients(self, rows: Array) -> tuple[Array, Array]:
+        """The value at each row and its gradient there."""
+        means, std, by_means, by_std = self._posterior.gradients(rows)
+        mean, by_mean = means[:, 0], by_means[:, 0]
+        wide = np.sqrt(std**2 + self._posterior.noise)
         t = (self._middle - mean) / wide
-        level = float(log_ndtr(t))
-        steep = math.exp(-0.5 * t * t - _LOG_SQRT_2PI - level)
-        return level, steep * (-by_mean - t * std / wide * by_std) / wide
+        level = log_ndtr(t)
+        steep = np.exp(-0.5 * t * t - _LOG_SQRT_2PI - level) / wide
+        return level, steep[:, None] * (-by_mean - (t * std / wide)[:, None] * by_std)

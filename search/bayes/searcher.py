@@ -29,6 +29,8 @@ from sweepyard.tracking.records import Objective
 
 _OPEN_RUNS = 100
 """The most open runs that it sees, the newest."""
+_WAYS = 16
+"""In how many ways the open runs are imagined to end."""
 _PROMISING = 5
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
@@ -36,9 +38,9 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 class BayesSearcher:
     """Proposes the point whose expected improvement over the best run, times its chance of a score, is largest.
 
-    Runs that have not ended count with the value that the model expects, so that parallel runs spread out. Runs
-    that ended without a score have no value; they say how likely another one is to end so. The first points, and
-    those asked for while fewer than three runs have a score, are a scrambled Sobol sequence.
+    Runs that have not ended are imagined to end in several ways, so that parallel runs spread out. Runs that ended
+    without a score have no value; they say how likely another one is to end so. The first points, and those asked
+    for while fewer than three runs have a score, are a scrambled Sobol sequence.
     """
 
     def __init__(self, space: Space, objective: Objective, seed: int) -> None:
@@ -106,10 +108,10 @@ class BayesSearcher:
     ) -> Suggestion | None:
         scored = data.scored()
         model = self._learn_losses(scored)
-        posterior = model.posterior(pending)
+        posterior = model.posterior(pending, _draws(len(pending), rng))
         seen = np.vstack([model.sample.x[:, : len(self._encoding.columns)], pending])
         means, _ = posterior(seen)
-        gain = LogEI(posterior, float(means.min()))
+        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0))
         success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
         climbed = Maximiser(self._encoding, Sum(gain, success) if success else gain, rng).climb(
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
@@ -144,6 +146,12 @@ class BayesSearcher:
         )
         reason += f"; expected gain {gain:.2g}"
         return reason, {"predicted": predicted, "std": spread, "expected_improvement": gain}
+
+
+def _draws(pending: int, rng: np.random.Generator) -> Array:
+    """How open runs may end; every way has its opposite, so that the mean over all is what the model expects."""
+    half = rng.standard_normal((pending, _WAYS // 2)) if pending else np.empty((0, 1))
+    return np.hstack([half, -half]) if pending else half
 
 
 def _best(scored: Data) -> float:

@@ -97,8 +97,8 @@ def test_the_gradient_is_right_with_doubts_and_other_sources():
     assert objective(theta)[1] == pytest.approx(slopes(lambda t: objective(t)[0], theta), rel=1e-5, abs=1e-5)
     posterior = Posterior(theta, sample, x[:1, :3] + 0.05)
     row = np.array([0.31, 1.0, 0.62])
-    _, _, by_mean, by_std = posterior.gradient(row)
-    for found, which in ((by_mean, 0), (by_std, 1)):
+    _, _, by_means, by_std = posterior.gradients(np.array([row, row[::-1]]))
+    for found, which in ((by_means[0, 0], 0), (by_std[0], 1)):
         expected = slopes(lambda r, which=which: float(posterior(r[None])[which][0]), row)
         assert found[[0, 2]] == pytest.approx(expected[[0, 2]], rel=1e-4, abs=1e-7)
 
@@ -112,7 +112,7 @@ def test_the_gradient_of_the_risk_is_right():
     success = LogSuccess(outcomes_learner(encoding)(Data(rows, losses, np.zeros(20), none, none).outcomes()))
     row = np.array([0.55, 0.4])
 
-    value, gradient = success.gradient(row)
+    (value,), (gradient,) = success.gradients(row[None])
 
     assert value == pytest.approx(float(success(row[None])[0]))
     assert gradient == pytest.approx(slopes(lambda r: float(success(r[None])[0]), row), rel=1e-4)
@@ -149,15 +149,31 @@ def test_open_runs_take_uncertainty_away_and_leave_the_mean():
     assert with_it(row)[1] < 0.3 * without(row)[1]
 
 
+def test_open_runs_end_in_ways_that_the_model_finds_likely():
+    x, y = data()
+    sample = Sample.plain(x, y, UNORDERED)
+    theta = Objective(sample).prior
+    open_ = np.array([[0.9, 2.0, 0.1], [0.88, 2.0, 0.12], [0.1, 0.0, 0.9]])
+    half = np.random.default_rng(0).standard_normal((3, 4000))
+
+    before = Posterior(theta, sample, np.empty((0, 3)))
+    means, _ = Posterior(theta, sample, open_, np.hstack([half, -half])).ways(open_)
+
+    mean, std = before(open_)
+    assert means.mean(axis=1) == pytest.approx(mean)
+    assert means.std(axis=1) == pytest.approx(std, rel=0.05)
+    assert np.corrcoef(means[0], means[1])[0, 1] > 0.9 > 0.5 > abs(np.corrcoef(means[0], means[2])[0, 1])
+
+
 def test_the_gradient_of_log_ei_is_right_where_it_is_tiny_too():
     x, y = data()
-    posterior = Posterior(
-        Objective(Sample.plain(x, y, UNORDERED)).prior, Sample.plain(x, y, UNORDERED), x[:1] + 0.05
-    )
+    sample = Sample.plain(x, y, UNORDERED)
+    draws = np.array([[0.3, -1.0], [1.2, 0.1]])
+    posterior = Posterior(Objective(sample).prior, sample, x[:2] + 0.05, draws)
     row = np.array([0.31, 1.0, 0.62])
     for best in (y.min(), -30.0):
-        score = LogEI(posterior, best)
-        value, gradient = score.gradient(row)
+        score = LogEI(posterior, np.array([best, best - 0.2]))
+        (value,), (gradient,) = score.gradients(row[None])
         assert value == pytest.approx(float(score(row[None])[0]))
         expected = slopes(lambda r, score=score: float(score(r[None])[0]), row)
         assert gradient[[0, 2]] == pytest.approx(expected[[0, 2]], rel=1e-4)
@@ -202,7 +218,7 @@ def test_the_maximiser_finds_the_top_of_mixed_columns():
     y = (x[:, 0] != 1) + (x[:, 1] - 0.5) ** 2 + (x[:, 2] - 0.3) ** 2
     y = (y - y.mean()) / y.std()
     theta = fit(Sample.plain(x, y, encoding.unordered), [], steps=50).theta
-    score = LogEI(Posterior(theta, Sample.plain(x, y, encoding.unordered), np.empty((0, 3))), float(y.min()))
+    score = LogEI(Posterior(theta, Sample.plain(x, y, encoding.unordered), np.empty((0, 3))), y.min(keepdims=True))
 
     found = Maximiser(encoding, score, np.random.default_rng(0)).climb(x[:5])[0]
 
