@@ -15,11 +15,11 @@ from sweepyard.search.encoding import Array, Encoding
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _STARTS = 256
 _CLIMBERS = 6
-_AROUND = (0.1, 0.02, 0.004)
+_AROUND = (0.1, 0.02)
 _WIDTHS = (0.2, 0.1, 0.05, 0.025, 0.012)
 _CHILDREN = 24
 _POLISH_STEPS = 10
-_FIRST_MOVE = 0.002
+_FIRST_MOVE = 0.005
 """Of the steepest coordinate."""
 _FLAT = 1e-300
 
@@ -31,15 +31,16 @@ def log_improvement(z: Array) -> Array:
     standard deviation times phi(z) + z Phi(z).
     """
     z = np.asarray(z, dtype=float)
-    found = np.empty_like(z)
-    near = z > -1.0
-    above, low = z[near], z[~near]
-    found[near] = np.log(np.exp(-0.5 * above * above - _LOG_SQRT_2PI) + above * ndtr(above))
     # ln(1 + z Phi / phi), Phi / phi = sqrt(pi/2) erfcx(-z / sqrt 2); far out that cancels and a series is exact
-    close, square = np.maximum(low, -100.0), np.minimum(low, -100.0) ** -2.0
-    rest = np.log1p(close * math.sqrt(math.pi / 2) * erfcx(-close / math.sqrt(2)))
-    series = np.log(square * (1 - square * (3 - square * (15 - 105 * square))))
-    found[~near] = -0.5 * low * low - _LOG_SQRT_2PI + np.where(low > -100.0, rest, series)
+    low = np.clip(z, -100.0, -1.0)
+    rest = np.asarray(np.log1p(low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2))))
+    if (far := z < -100.0).any():
+        square = 1.0 / (z[far] * z[far])
+        rest[far] = np.log(square * (1 - square * (3 - square * (15 - 105 * square))))
+    found: Array = np.asarray(rest - 0.5 * z * z - _LOG_SQRT_2PI)
+    if (near := z > -1.0).any():
+        above = z[near]
+        found[near] = np.log(np.exp(-0.5 * above * above - _LOG_SQRT_2PI) + above * ndtr(above))
     return found
 
 
@@ -125,7 +126,7 @@ class Maximiser:
         far = self._leaders(self._quasi_random())
         near = self._leaders(
             np.vstack(
-                [self._encoding.mutate(np.repeat(promising, 12, axis=0), width, self._rng) for width in _AROUND]
+                [self._encoding.mutate(np.repeat(promising, 16, axis=0), width, self._rng) for width in _AROUND]
             )
         )
         climbers, scores = np.vstack([far[0], near[0]]), np.concatenate([far[1], near[1]])

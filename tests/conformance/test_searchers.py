@@ -134,8 +134,9 @@ def test_what_is_better_is_what_the_goal_says(method, goal):
         value = sign * ((params["x"] - 0.8) ** 2 + (params["y"] - 0.3) ** 2)
         history.append(Observation(number=step, params=params, value=value))
 
-    late = np.mean([abs(run.value) for run in history[-10:]])
-    assert method in ("random", "sobol") or late < 0.05
+    values = [abs(run.value) for run in history]
+    late = np.median(values[-10:])  # some of the last explore still
+    assert method in ("random", "sobol") or (late < 0.05 and min(values) < 0.01)
 
 
 HOSTILE = {
