@@ -32,6 +32,9 @@ _OPEN_RUNS = 100
 _WAYS = 16
 """In how many ways the open runs are imagined to end."""
 _PROMISING = 5
+_STALLED = 10
+_AMBITION = 0.3
+"""After so many results that were no better, every other proposal is for a gain of so many deviations at least."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
@@ -111,7 +114,8 @@ class BayesSearcher:
         posterior = model.posterior(pending, _draws(len(pending), rng))
         seen = np.vstack([model.sample.x[:, : len(self._encoding.columns)], pending])
         means, _ = posterior(seen)
-        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0))
+        ambitious = self._is_ambitious(scored, len(pending), len(data))
+        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - (_AMBITION if ambitious else 0.0))
         success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
         climbed = Maximiser(self._encoding, Sum(gain, success) if success else gain, rng).climb(
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
@@ -125,11 +129,21 @@ class BayesSearcher:
         mean, std = posterior(row)
         reason, detail = self._explain(model.warp, float(mean[0]), float(std[0]), _best(scored))
         detail |= {"observations": len(model.sample.y), "pending": len(pending), "transform": model.kind}
+        if ambitious:
+            reason += "; a small gain was not enough: the last runs were no better"
         if success:
             chance = float(np.exp(success(row)[0]))
             detail |= {"chance_of_a_score": chance, "without_score": len(data) - len(scored)}
             reason += f"; chance of a score {chance:.0%}"
         return Suggestion(params=self._space.nest(values), reason=reason, detail=detail)
+
+    def _is_ambitious(self, scored: Data, pending: int, ended: int) -> bool:
+        """Whether a small gain is not enough: the valley of the best run may not be the best one.
+
+        Runs that are open were proposed before they could know that nothing was better.
+        """
+        since_best = len(scored) - 1 - int(scored.losses.argmin())
+        return since_best >= _STALLED + pending and (ended + pending) % 2 == 0
 
     def _explain(self, warp: Warp, mean: float, std: float, best: float) -> tuple[str, dict[str, Any]]:
         """In the units of the metric: the losses at a deviation above and below, and the gain over all between."""

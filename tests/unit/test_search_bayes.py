@@ -307,3 +307,18 @@ def test_a_method_that_cannot_be_made_says_why():
         make_searcher("bayes", BOWL, None, 1)
     with pytest.raises(SpecError, match=r"parameters\.x: grid search cannot list the values of uniform"):
         make_searcher("grid", BOWL, LOSS, 1)
+
+
+def test_a_search_that_is_stuck_asks_for_more_every_other_time():
+    values = [bowl(p.params) for p in observed(BOWL, bowl, 30)]
+    stuck = sorted(observed(BOWL, bowl, 30), key=lambda run: run.value != min(values))
+    searcher = BayesSearcher(BOWL, LOSS, seed=1)
+    open_ = {"x": 0.9, "y": 0.9}
+
+    asked = [searcher.suggest(stuck[:n], [], 1)[0] for n in (11, 12, 13)]
+    at_once = searcher.suggest(stuck[:11], [open_], 1)[0]
+    hopeful = searcher.suggest(stuck[1:12] + stuck[:1], [], 1)[0]
+
+    patient = ["a small gain was not enough" not in each.reason for each in (*asked, at_once, hopeful)]
+    assert patient == [True, False, True, True, True]
+    assert asked[1].detail["std"] > max(asked[0].detail["std"], asked[2].detail["std"])
