@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from sweepyard.plain import Params
 from sweepyard.search.bayes.acquisition import LogEI, Maximiser, Sum
 from sweepyard.search.bayes.evidence import Data, Reader
+from sweepyard.search.bayes.gp import Posterior
 from sweepyard.search.bayes.learning import SCORED_MIN, losses_learner, outcomes_learner
 from sweepyard.search.bayes.risk import LogSuccess
 from sweepyard.search.bayes.warping import Warp
@@ -34,7 +35,9 @@ _WAYS = 16
 _PROMISING = 5
 _STALLED = 10
 _AMBITION = 0.3
-"""After so many results that were no better, every other proposal is for a gain of so many deviations at least."""
+"""After so many results that were no better, every other proposal must gain this share of the usual doubt."""
+_USUAL = 64
+"""Points, drawn evenly, whose median deviation is the usual one."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
@@ -115,7 +118,8 @@ class BayesSearcher:
         seen = np.vstack([model.sample.x[:, : len(self._encoding.columns)], pending])
         means, _ = posterior(seen)
         ambitious = self._is_ambitious(scored, len(pending), len(data))
-        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - (_AMBITION if ambitious else 0.0))
+        least = _AMBITION * self._doubt(posterior, rng) if ambitious else 0.0
+        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - least)
         success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
         climbed = Maximiser(self._encoding, Sum(gain, success) if success else gain, rng).climb(
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
@@ -144,6 +148,11 @@ class BayesSearcher:
         """
         since_best = len(scored) - 1 - int(scored.losses.argmin())
         return since_best >= _STALLED + pending and (ended + pending) % 2 == 0
+
+    def _doubt(self, posterior: Posterior, rng: np.random.Generator) -> float:
+        """The standard deviation of the model at a usual point: where all is known only small gains are left."""
+        _, std = posterior(self._encoding.spread(rng.random((_USUAL, len(self._encoding.columns)))))
+        return float(np.median(std))
 
     def _explain(self, warp: Warp, mean: float, std: float, best: float) -> tuple[str, dict[str, Any]]:
         """In the units of the metric: the losses at a deviation above and below, and the gain over all between."""

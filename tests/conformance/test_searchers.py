@@ -135,7 +135,7 @@ def test_what_is_better_is_what_the_goal_says(method, goal):
         history.append(Observation(number=step, params=params, value=value))
 
     values = [abs(run.value) for run in history]
-    late = np.median(values[-10:])  # some of the last explore still
+    late = np.mean(sorted(values[-10:])[:5])  # the others may explore still
     assert method in ("random", "sobol") or (late < 0.05 and min(values) < 0.01)
 
 
