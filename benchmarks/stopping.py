@@ -142,10 +142,11 @@ def _mean_seconds(task: Any, n: int = 200) -> float:
 _MEANS: dict[str, float] = {}
 
 
-def _tasks(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    if args.bench is not None:
-        sys.path.insert(0, str(args.bench))
-        for task in importlib.import_module("bench").load_tasks(str(args.bench / args.tasks)):
+def tasks_of(bench: Path | None, file: str) -> Iterator[tuple[str, Any]]:
+    """Learning curve tasks with their suite: those of a benchmark folder, if given, and the recorded trainings."""
+    if bench is not None:
+        sys.path.insert(0, str(bench))
+        for task in importlib.import_module("bench").load_tasks(str(bench / file)):
             yield "surrogate", task
     for task in trainings.load_tasks():
         if task.epochs:
@@ -160,7 +161,7 @@ def _searched(args: argparse.Namespace, tuners: list[str]) -> list[Search]:
     found = []
     wanted = args.only.split(",") if args.only else None
     for seed in range(args.seeds):
-        for suite, task in _tasks(args):
+        for suite, task in tasks_of(args.bench, args.tasks):
             for name in tuners:
                 if wanted is not None and task.name not in wanted:
                     continue
