@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from sweepyard.controller.ledger import Ledger
-from sweepyard.tracking.records import Run, RunState, Sweep
+from sweepyard.tracking.records import PriorRun, Run, RunState, Sweep
 
 SPEC = {
     "method": "random",
@@ -15,9 +17,11 @@ SPEC = {
 }
 
 
-def a_ledger(*ends: tuple[RunState, list[float]], goal: str = "minimize") -> Ledger:
+def a_ledger(
+    *ends: tuple[RunState, list[float]], goal: str = "minimize", prior: Sequence[PriorRun] = ()
+) -> Ledger:
     spec = SPEC | {"metric": {"name": "loss", "goal": goal}}
-    ledger = Ledger.new(Sweep(id="s", entity="", project="", name="", spec=spec, seed=0))
+    ledger = Ledger.new(Sweep(id="s", entity="", project="", name="", spec=spec, seed=0), prior)
     for i, (state, values) in enumerate(ends):
         ledger.put(
             Run(
@@ -72,3 +76,16 @@ def test_a_run_that_was_stopped_at_once_is_very_uncertain() -> None:
 
     assert all(each.std > 1 for each in observed[2:])
     assert all(each.value <= value for each, (_, [value]) in zip(observed, early, strict=True))
+
+
+def test_the_curves_of_prior_runs_tell_where_a_stopped_run_would_have_ended() -> None:
+    def prior_run(n: int) -> PriorRun:
+        curve = [[k, value] for k, value in enumerate(falling(n / 2), 1)]
+        return PriorRun(sweep_id="s", n=n, source="old", params={"x": n / 20}, value=curve[-1][1], curve=curve)
+
+    stopped = (RunState.stopped, falling(2.5, 3))
+    [alone] = a_ledger(stopped).history()
+    *_, taught = a_ledger(stopped, prior=[prior_run(n) for n in range(12)]).history()
+
+    assert taught.value == pytest.approx(3.3, abs=0.5)
+    assert taught.std < alone.std / 2
