@@ -9,9 +9,11 @@ FOLDER holds `bench.py` (`load_tasks`) and `public_curves.json`. The clock stops
 100 average whole trainings. The incumbent is the config with the best value observed at any epoch, scored by its
 value without noise, or on the test rows: 0 is the best known, 1 the median. FILE gets a line of JSON for each
 search, and a search that it has is not run again. Printed as Markdown: the regret at 10, 25, 50 and 100 % of the
-time, the mean rank, how many runs were started, the share of epochs that stopping saved of the runs that were
-started, how often a stopped run would have been better in the end than all that finished, and of the runs stopped
-at a chance below 5 % the share that would have beaten the best of that moment.
+time, the mean rank, how many searches these are means of, how many runs were started, the share of epochs that
+stopping saved of the runs that were started, how often a stopped run would have been better in the end than all
+that finished, and of the runs stopped at a chance below 5 % the share that would have beaten the best of that
+moment. Then the differences of `bayes + auto` to all others where both searched the same task with the same
+seed, and the 95 % intervals of a bootstrap.
 
 Set OMP_NUM_THREADS=1. Peers need `optuna`, `sweeps` and `syne-tune`; those that are missing are left out.
 """
@@ -37,6 +39,8 @@ import trainings
 MARKS = (0.1, 0.25, 0.5, 1.0)
 WHOLE_TRAININGS = 100
 MOST_RUNS = 4000
+OURS = "bayes + auto"
+"""The one that is compared with all others."""
 
 
 @dataclass
@@ -182,19 +186,38 @@ def _print_tables(found: list[Search], tuners: list[str]) -> None:
         tasks = sorted({each.task for each in here})
         seeds = len({each.seed for each in here})
         print(f"\n{suite}: {len(tasks)} tasks ({', '.join(tasks)}), {seeds} seeds\n")
-        print("| | 10 % | 25 % | 50 % | 100 % | rank | runs | epochs saved | best lost | wrong of sure | CPU s |")
-        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        columns = ("10 %", "25 %", "50 %", "100 %", "rank", "searches", "runs", "epochs saved", "best lost")
+        print(f"| | {' | '.join((*columns, 'wrong of sure', 'CPU s'))} |")
+        print("|---" * (len(columns) + 3) + "|")
         ranks = _ranks(here)
         for name in tuners:
             if rows := [each for each in here if each.tuner == name]:
                 print(_row(name, rows, ranks))
+        _print_differences(here, tuners)
+
+
+def _print_differences(here: list[Search], tuners: list[str]) -> None:
+    """`OURS` minus each other one, where both searched the same task with the same seed; 95 % by bootstrap."""
+    regrets = {(each.tuner, each.task, each.seed): each.regrets for each in here}
+    ours = {key[1:]: each for key, each in regrets.items() if key[0] == OURS}
+    rng = np.random.default_rng(0)
+    print(f"\n| {OURS} minus | pairs | 10 % | 25 % | 50 % | 100 % |\n|---|---|---|---|---|---|")
+    for name in tuners:
+        pairs = [case for case in ours if (name, *case) in regrets]
+        if name == OURS or len(pairs) < 2:
+            continue
+        apart = np.array([np.subtract(ours[case], regrets[name, *case]) for case in pairs])
+        means = apart[rng.integers(len(pairs), size=(10_000, len(pairs)))].mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975], axis=0)
+        cells = [f"{m:+.3f} ({a:+.3f} to {b:+.3f})" for m, a, b in zip(apart.mean(axis=0), low, high, strict=True)]
+        print(f"| {name} | {len(pairs)} | {' | '.join(cells)} |")
 
 
 def _row(name: str, rows: list[Search], ranks: dict[str, float]) -> str:
     by_mark = np.mean([each.regrets for each in rows], axis=0)
     sure, wrong = sum(each.sure for each in rows), sum(each.wrong for each in rows)
     cells = [f"{regret:.3f}" for regret in by_mark]
-    cells += [f"{ranks[name]:.1f}", f"{np.mean([each.runs for each in rows]):.0f}"]
+    cells += [f"{ranks[name]:.1f}", f"{len(rows)}", f"{np.mean([each.runs for each in rows]):.0f}"]
     cells += [f"{np.mean([each.saved for each in rows]):.0%}", f"{np.mean([each.lost_best for each in rows]):.0%}"]
     cells += [f"{wrong} of {sure}" if sure else "-", f"{np.mean([each.cpu_s for each in rows]):.1f}"]
     return f"| {name} | {' | '.join(cells)} |"
