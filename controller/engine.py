@@ -313,6 +313,8 @@ class Engine:
         self._next_tick = self._clock.monotonic() + TICK_S
         if not self._reconciler.look_around():
             self._reader.seek("0")
+        if self._reconciler.is_reading:
+            self._next_tick = self._clock.monotonic()
         try:
             failpoint("forget.before")
             self._bus.forget(self._reconciler.position)

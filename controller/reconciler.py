@@ -29,6 +29,8 @@ from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import SWEEP_ENDED, AttemptState, Run, SweepState
 
 CURSOR = "reports"
+READ_ON_S = 0.2
+"""How long a look around reads what is still unread, before it leaves the rest to the next one."""
 MOST_PLANS = 4
 """A plan may make a further one possible (lost, offered again); more than this in one step would be a bug."""
 
@@ -46,18 +48,20 @@ class Reconciler:
         self._agents = Agents(lost_after_s)
         self._flapping = Flapping()
         self._ledgers: dict[str, Ledger] = {}
+        self._unread: list[str] = []
         self._queued_at: dict[AttemptRef, float] = {}
         self.position = "0"
         self.redis_trouble = ""
 
     def load(self) -> None:
-        """Forget everything that the store does not hold, and read the rest."""
+        """Forget everything that the store does not hold. A sweep is read when somebody speaks of it, the others
+        bit by bit in `look_around`: a hundred long sweeps would keep the first offer waiting.
+        """
         self._ledgers.clear()
         self._agents.save_again()
         self._flapping = Flapping()
         self.position = self._store.cursor(CURSOR)
-        for sweep in self._store.unsettled_sweeps():
-            self.ledger(sweep.id)
+        self._unread = [sweep.id for sweep in self._store.unsettled_sweeps()]
 
     def ledger(self, sweep_id: str) -> Ledger | None:
         """The ledger of a sweep, read on first use; None if there is no such sweep."""
@@ -73,6 +77,16 @@ class Reconciler:
                 if attempt.agent_id:
                     self._agents.expect(attempt.agent_id, sweep_id, self._clock.monotonic())
         return ledger
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether there are sweeps that it has not read yet."""
+        return bool(self._unread)
+
+    def _read_on(self) -> None:
+        until = self._clock.monotonic() + READ_ON_S
+        while self._unread and self._clock.monotonic() < until:
+            self.ledger(self._unread.pop())
 
     def add(self, ledger: Ledger) -> None:
         self._ledgers[ledger.sweep.id] = ledger
@@ -94,6 +108,7 @@ class Reconciler:
 
     def look_around(self) -> bool:
         """Who lives; the answer is False if Redis has forgotten what was there, so that it must be read anew."""
+        self._read_on()
         now = self._clock.monotonic()
         try:
             intact = self._bus.intact()

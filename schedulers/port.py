@@ -56,9 +56,12 @@ class Curve:
         self.memo.clear()
 
     def extend(self, points: Iterable[Point]) -> None:
-        """Take stored values in, in their order."""
-        for point in points:
-            self.add(point.value, point.position)
+        """Take in values as they were stored, after those that it has: positions do not fall any more."""
+        stored = list(points)
+        self.values += [point.value for point in stored]
+        self.positions += [point.position for point in stored]
+        self.broken = False
+        self.memo.clear()
 
     def points(self) -> list[Point]:
         """Its values as they are stored."""

@@ -8,7 +8,7 @@ from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.wire import Ended, Message, Presence, Report, Started
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question
-from sweepyard.controller.reconciler import Reconciler
+from sweepyard.controller.reconciler import READ_ON_S, Reconciler
 from sweepyard.controller.telling import Effects
 from sweepyard.search.port import Suggestion
 from sweepyard.tracking.records import Attempt, AttemptState, Outcome, Run, RunState, Sweep, SweepState
@@ -91,12 +91,56 @@ def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlSt
         store, RedisControllerBus(redis_url, "sy-test", bytes(32)), clock, lost_after_s=LOST_AFTER_S
     )
     reconciler.load()
+    reconciler.look_around()
     clock.now += LOST_AFTER_S + 1
     with store.transaction(epoch) as tx:
         reconciler.plan(tx, Effects())
     settled = store.run(sweep.id, 1)
     assert settled is not None
     assert (settled.state, settled.state_reason) == (RunState.killed, "the sweep was cancelled")
+
+
+def test_a_start_reads_what_is_spoken_of_first_and_nothing_of_what_has_ended(
+    store: SqlStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"sweep001": SweepState.finished, "sweep002": SweepState.running, "sweep003": SweepState.running}
+    clock, epoch = TickingClock(), store.take_over()
+    with store.transaction(epoch) as tx:
+        for id, state in states.items():
+            tx.add_sweep(Sweep(id=id, entity="e", project="p", name="", spec=SPEC, seed=1, state=state))
+    read: list[str] = []
+    curves = store.curves
+    monkeypatch.setattr(store, "curves", lambda sweep_id, **how: read.append(sweep_id) or curves(sweep_id, **how))
+    reconciler = Reconciler(
+        store, RedisControllerBus(redis_url, "sy-test", bytes(32)), clock, lost_after_s=LOST_AFTER_S
+    )
+    reconciler.load()
+    assert (read, reconciler.is_reading) == ([], True)
+    effects = Effects()
+    with store.transaction(epoch) as tx:
+        word = Presence(sweep="sweep002", agent="a1", host="h", pid=1, version="0", beat=1, free=1)
+        reconciler.take_messages(tx, [("1-0", word)], effects)
+        reconciler.plan(tx, effects)
+    assert [offer.sweep for offer in effects.offers.values()] == read == ["sweep002"]
+    reconciler.look_around()
+    assert (read, reconciler.is_reading) == (["sweep002", "sweep003"], False)
+
+
+def test_a_long_past_is_read_bit_by_bit(store: SqlStore, redis_url: str) -> None:
+    clock, epoch = TickingClock(), store.take_over()
+    with store.transaction(epoch) as tx:
+        for n in range(3):
+            tx.add_sweep(Sweep(id=f"sweep00{n}", entity="e", project="p", name="", spec=SPEC, seed=1))
+    reconciler = Reconciler(
+        store, RedisControllerBus(redis_url, "sy-test", bytes(32)), clock, lost_after_s=LOST_AFTER_S
+    )
+    reconciler.load()
+    clock.tick_s = READ_ON_S * 0.6  # each sweep takes longer than half of the time that there is
+    looks = 0
+    while reconciler.is_reading:
+        looks += 1
+        reconciler.look_around()
+    assert looks == 3
 
 
 class Floor:
