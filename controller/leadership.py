@@ -120,18 +120,19 @@ class Leadership:
     def _look(self) -> None:
         try:
             beats = self._silence.hear(self._store.leader(), self._clock.monotonic())
-            if beats and not self._seat.shares_redis:
-                raise UserError(
-                    f"This store has a leader already, {self.leader.name}, and a standby must use the same Redis. "
-                    "Give both the same --redis-url (SWEEPYARD_REDIS_URL), or end that one first."
-                )
-            self._take_if_due()
         except Unavailable as error:
-            # It could not have beaten either: start waiting anew.
+            # The leader could not have beaten either: start waiting anew.
             self._silence.since_s = self._clock.monotonic()
-            log.warning("%s", error)
-        except Fenced:
-            log.info("another standby was faster")
+            return log.warning("%s", error)
+        if beats and self.leader.name and self.leader.home != self._seat.home and not self._seat.shares_redis:
+            raise UserError(
+                f"This store has a leader already, {self.leader.name}, and a standby must use the same Redis. "
+                "Give both the same --redis-url (SWEEPYARD_REDIS_URL), or end that one first."
+            )
+        try:
+            return self._take_if_due()
+        except (Fenced, Unavailable) as error:
+            return log.warning("could not take over: %s", error)
 
     def _take_if_due(self) -> None:
         leader, silent_s = self.leader, self._clock.monotonic() - self._silence.since_s
@@ -194,7 +195,7 @@ class Standby:
         return {
             "status": "standby",
             "engine": "standing by",
-            "redis": "ok",
+            "redis": "not looked at",
             "leader": leader.name,
             "epoch": leader.epoch,
         }

@@ -75,7 +75,7 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
             store,
             Seat(
                 name=f"{url_of(listener)} on {socket.gethostname()}, process {os.getpid()}",
-                home=home,
+                home=f"{home} on {socket.gethostname()}",  # a copy of the directory is elsewhere
                 is_alone=file is not None,
                 shares_redis=settings.redis_url is not None,
                 epoch_elsewhere=lambda: youngest_epoch(redis.url, prefix_of(store)),
