@@ -4,6 +4,7 @@
     python benchmarks/search.py --suites recorded --methods random,bayes     real trainings, recorded
     python benchmarks/search.py --bench FOLDER --suites public --workers 1,8 --seeds 5 --results FILE
     python benchmarks/search.py --price 100,1000,10000                       CPU time of a proposal
+    python benchmarks/search.py --methods bayes --set bayes.searcher._AMBITION=0   without an ingredient
 
 FOLDER holds `bench.py` (`load_tasks`), `simulate.py` (`run_search`) and task files. All methods get the same tasks
 and seeds. FILE gets a line of JSON for each search, and a search that it has is not run
@@ -98,7 +99,7 @@ def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
     found = [search for path in (args.results, *args.also) if path for search in _read(path)]
     known = {search.key for search in found}
     for suite, task, method, workers, seed in _wanted(args, methods):
-        if (suite.name, task.name, method, workers, seed) in known:
+        if (suite.name, task.name, " ".join([method, *args.changes]), workers, seed) in known:
             continue
         regrets, cpu_s = suite.run(
             task,
@@ -108,7 +109,8 @@ def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
             args.evals,
         )
         short = [round(float(regret), 4) for regret in regrets]
-        search = Search(suite.name, task.name, method, workers, seed, short, round(float(np.mean(cpu_s)), 5))
+        name = " ".join([method, *args.changes])
+        search = Search(suite.name, task.name, name, workers, seed, short, round(float(np.mean(cpu_s)), 5))
         found.append(search)
         if args.results:
             with args.results.open("a") as file:
@@ -118,6 +120,14 @@ def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
 
 def _read(path: Path) -> list[Search]:
     return [Search(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _change(change: str) -> None:
+    """`bayes.searcher._AMBITION=0`: a constant of sweepyard.search, for an ablation."""
+    name, _, value = change.partition("=")
+    module, _, constant = name.rpartition(".")
+    changed = importlib.import_module(f"sweepyard.search.{module}")
+    setattr(changed, constant, type(getattr(changed, constant))(value))
 
 
 def _price(name: str, runs: int, asked: int = 10) -> tuple[float, float]:
@@ -165,8 +175,13 @@ def main() -> None:
     parser.add_argument(
         "--with", dest="also", type=Path, nargs="*", default=[], help="more of these, to read only"
     )
+    parser.add_argument(
+        "--set", dest="changes", nargs="*", default=[], help="constants of ours: bayes.searcher._WAYS=32"
+    )
     parser.add_argument("--price", help="measure only the CPU time of a proposal after so many runs: 100,1000")
     args = parser.parse_args()
+    for change in args.changes:
+        _change(change)
     chosen = [] if not args.methods else list(peers.NAMES) if args.methods == "all" else args.methods.split(",")
     for reason in filter(None, map(peers.missing, chosen)):
         print(reason, file=sys.stderr)

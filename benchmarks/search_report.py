@@ -29,13 +29,19 @@ class Search:
         return self.suite, self.task, self.method, self.workers, self.seed
 
 
+def _place(method: str) -> tuple[int, str]:
+    """In the order of `peers.NAMES`, those that were changed (`--set`) after what they are changes of."""
+    return peers.NAMES.index(method.split()[0]), method
+
+
 class Setting:
     """The searches of a suite with so many workers. Regrets of a task are means over its seeds."""
 
     def __init__(self, searches: Sequence[Search]) -> None:
-        self.methods = sorted({each.method for each in searches}, key=peers.NAMES.index)
+        self.methods = sorted({each.method for each in searches}, key=_place)
         self.tasks = list(dict.fromkeys(each.task for each in searches))
-        self.marks = [mark for mark in MARKS if mark <= min(len(each.regrets) for each in searches)]
+        fewest = min(len(each.regrets) for each in searches)
+        self.marks = [mark for mark in MARKS if mark <= fewest] or [fewest]
         self._searches = {
             method: {
                 task: [each for each in searches if (each.method, each.task) == (method, task)]
@@ -80,12 +86,17 @@ class Setting:
         return min(found, key=lambda method: self.mean(method, mark), default=None)
 
     def gain(self, ours: str, other: str, mark: int) -> tuple[float, float, float]:
-        """How much less regret `ours` has: the mean over tasks, and a 95 % bootstrap interval over tasks."""
-        tasks = self.tasks_of(ours, other)
-        less = np.array([self.regret(other, task, mark) - self.regret(ours, task, mark) for task in tasks])
+        """How much less regret `ours` has on the same seeds: mean and 95 % bootstrap interval over tasks."""
+        less = np.array([self._less(ours, other, task, mark) for task in self.tasks_of(ours, other)])
         means = np.random.default_rng(0).choice(less, (10_000, len(less))).mean(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         return float(less.mean()), float(low), float(high)
+
+    def _less(self, ours: str, other: str, task: str, mark: int) -> float:
+        mine, theirs = (
+            {each.seed: each.regrets[mark - 1] for each in self._searches[m][task]} for m in (ours, other)
+        )
+        return float(np.mean([theirs[seed] - mine[seed] for seed in mine.keys() & theirs.keys()]))
 
 
 def print_all(searches: Sequence[Search], ours: str) -> None:
