@@ -140,10 +140,10 @@ class Encoding:
         moved = rng.random(shape) < min(1.0, 2.0 / shape[1])
         moved[np.arange(shape[0]), rng.integers(shape[1], size=shape[0])] = True
         shift = rng.standard_normal(shape) * width
-        found = rows.copy()
-        for j, column in enumerate(self.columns):
+        found = np.where(moved & self.continuous, (rows + shift).clip(0.0, 1.0), rows)
+        for j in np.flatnonzero(~self.continuous):
             at = moved[:, j]
-            found[at, j] = _moved(column, rows[at, j], shift[at, j], rng)
+            found[at, j] = _moved(self.columns[j], rows[at, j], shift[at, j], rng)
         return self.settle(found)
 
     def neighbours(self, row: Array) -> Array:
@@ -173,8 +173,7 @@ def _moved(column: Column, old: Array, shift: Array, rng: np.random.Generator) -
     if column.categories:
         other: Array = (old + rng.integers(1, column.categories, size=len(old))) % column.categories
         return other
-    if column.steps is None:
-        return (old + shift).clip(0.0, 1.0)
+    assert column.steps is not None  # noqa: S101 (what is continuous was moved before)
     before, after = column.step(old), column.step(old + shift)
     after = np.where(after == before, before + np.sign(shift).astype(np.intp), after)
     chosen: Array = column.steps[after.clip(0, len(column.steps) - 1)]
