@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of
+from sweepyard.schedulers.foretelling import Foreteller, horizon_of, knots_of, present
 from sweepyard.schedulers.hyperband import newly_at
 from sweepyard.schedulers.port import Curve, Curves, Outlook, Verdict
 from sweepyard.schedulers.wording import NO_VALUE
 from sweepyard.tracking.records import Objective
 
 _LEAST_STD = 1e-6
+_MOST_RUNS = 1000
+"""Of how many ended runs, the newest, a decision learns."""
 _FREEDOM = 4.0
 """Degrees of freedom of what may come: training surprises more often than a normal distribution allows."""
 
@@ -115,14 +117,16 @@ class CurveRule:
         return [Outlook(rule=self._name, text=text)]
 
     def _prospect(self, run_id: str, curves: Curves, horizon: float) -> Prospect | None:
-        known = {key: curve for key, curve in curves.items() if curve.values}
-        runs = list(known.values())
+        known = [curve for curve in curves.values() if curve.values]
+        me, newest = curves[run_id], [curve for curve in known if curve.ended][-_MOST_RUNS:]
+        rivals = [me, *(curve for curve in known if not curve.ended and curve is not me)]
+        runs = rivals + [curve for curve in newest if curve is not me]
         foreteller = Foreteller(runs, self._objective, horizon)
-        if foreteller.evidence(curves[run_id]) < self._min_peers:
+        if foreteller.evidence(me) < self._min_peers:
             return None
-        open_runs = [n for n, key in enumerate(known) if key != run_id and not known[key].ended]
-        means, stds = foreteller.ends(np.array([list(known).index(run_id), *open_runs]))
-        mean, std, best = float(means[0]), max(float(stds[0]), _LEAST_STD), foreteller.best
+        means, stds = foreteller.ends(slice(len(rivals)))
+        now = foreteller.scale.forward(np.array([present(curve, self._objective) for curve in known]))
+        mean, std, best = float(means[0]), max(float(stds[0]), _LEAST_STD), float(now.min())
         final = foreteller.scale.back(mean + std * np.array([-1.0, 0.0, 1.0]))
         return Prospect(
             final=float(final[1]),
@@ -130,7 +134,7 @@ class CurveRule:
             best=float(foreteller.scale.back(np.array(best))),
             chance=float(stdtr(_FREEDOM, (best - mean) / std)),
             leads=mean <= min(best, *means),
-            peers=len(runs),
+            peers=len(known),
         )
 
     def _asked(self, allowed: float, left: float) -> str:

@@ -35,6 +35,8 @@ _MOST = 1e100
 """Larger values are as bad as this; smaller differences between runs are none."""
 _PRIOR_RUNS = 1.0
 """How many runs the prior of a link's coefficients is worth."""
+_MOST_EXAMPLES = 500
+"""Of how many runs, the newest, others are asked whether they are alike."""
 _PRIOR_SD = 0.15
 """The spread that the prior expects of one step, as a share of the spread of all runs; worth one run."""
 
@@ -109,7 +111,6 @@ class Foreteller:
         sums = np.einsum("nki,nk->ki", weighted, gains[:, 1:]) + precision @ _PRIOR
         self._found = np.einsum("kij,kj->ki", self._inverse, sums)
         self._left = (gains[:, 1:] - np.einsum("nki,ki->nk", x, self._found)) * self._passed
-        self._learnt = those
         self.seen = self._passed.sum(axis=0)
         unexplained = ((self._left - self._likely(those, apart=True) * self._passed) ** 2).sum(axis=0)
         self._variances = (unexplained + (_PRIOR_SD * self._spread) ** 2) / (np.maximum(self.seen - 2, 0) + 1)
@@ -117,12 +118,13 @@ class Foreteller:
     def _likely(self, those: slice | Counts, *, apart: bool = False) -> Array:
         """What runs gain more on each link than the regression says, because those with like points did.
 
-        Shape (those, links). `apart`: a run says nothing about itself.
+        Shape (those, links). `apart`: those are what was learnt from, and none says anything about itself.
         """
-        alike = likeness(self._points[those], self._points[self._learnt])
+        examples = np.arange(len(self._left))[-_MOST_EXAMPLES:]
+        alike = likeness(self._points[those], self._points[examples])
         if apart:
-            np.fill_diagonal(alike, 0.0)
-        found: Array = (alike @ self._left) / (alike @ self._passed + 1.0)
+            alike[examples, np.arange(len(examples))] = 0.0
+        found: Array = (alike @ self._left[examples]) / (alike @ self._passed[examples] + 1.0)
         return found
 
     def ends(self, those: Counts | slice = slice(None)) -> tuple[Array, Array]:
@@ -145,11 +147,6 @@ class Foreteller:
         covs[reached < 0, 0, 0] = self._spread**2
         best = np.minimum(means[:, 0], now) if self._objective.summary is None else means[:, 0]
         return best, np.sqrt(covs[:, 0, 0])
-
-    @property
-    def best(self) -> float:
-        """The best value of any run so far, scaled."""
-        return float(self._now.min())
 
     def evidence(self, curve: Curve) -> int:
         """How many runs went before a run on each link that it still has before it, at least."""
