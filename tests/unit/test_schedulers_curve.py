@@ -29,6 +29,14 @@ def cut(curve, epochs):
     return Curve(number=curve.number, values=curve.values[:epochs], positions=curve.positions[:epochs], ended=True)
 
 
+def whole_of(level, number):
+    curve = Curve(number=number, params={"level": level})
+    for value in (level + 2, level + 1, level + 0.5, level):
+        curve.add(value)
+    curve.ended = curve.finished = True
+    return curve
+
+
 def mirrored(curve):
     return Curve(
         number=curve.number,
@@ -223,3 +231,14 @@ def test_points_are_compared_by_rank_or_by_being_the_same():
     assert np.allclose(coordinates(squared), x)
     assert coordinates([{}, {}]).tolist() == [[0.0], [0.0]]
     assert coordinates([{"name": str(n)} for n in range(1000)]).shape[1] <= 10
+
+
+def test_the_best_counts_however_long_ago_it_was():
+    dice = np.random.default_rng(10)
+    levels = [0.0, *dice.uniform(1, 2, 1100)]
+    known = {str(n): whole_of(level, n) for n, level in enumerate(levels)}
+    new = cut(whole_of(0.9, 2000), 2)
+
+    verdict = CurveRule(LOSS, max_iter=4).judge("new", known | {"new": new})
+
+    assert (verdict.threshold, verdict.peers) == (pytest.approx(0.0, abs=1e-6), 1102)
