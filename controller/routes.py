@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +18,7 @@ from sweepyard.controller.explanation import explain
 from sweepyard.controller.port import AgentVerb, ConnectionInfo, EnginePort, Verb
 from sweepyard.controller.problems import responses
 from sweepyard.controller.spec import read_spec
-from sweepyard.controller.stream import event_stream
+from sweepyard.controller.stream import Streams
 from sweepyard.controller.yamlfile import from_python
 from sweepyard.errors import NotFound
 from sweepyard.tracking.port import RunSort, Store
@@ -61,6 +61,7 @@ class Parts:
     connection: ConnectionInfo
     clock: Clock
     closing: threading.Event
+    streams: Streams = field(default_factory=Streams)
 
 
 def _parts(request: Request) -> Parts:
@@ -394,7 +395,7 @@ def stream(
     sweep_id = None if sweep is None else _sweep(parts, sweep).id
     if last_event_id and last_event_id.isascii() and last_event_id.isdecimal():
         after = min(int(last_event_id[:20]), MOST_ID)
-    return event_stream(parts.store, parts.closing, sweep_id=sweep_id, after=after)
+    return parts.streams.start(parts.store, parts.closing, sweep_id=sweep_id, after=after)
 
 
 @router.get("/health")

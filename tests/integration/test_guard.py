@@ -12,6 +12,8 @@ import pytest
 from httpx import Client, Response
 from integration.http_service import CONFIG, KEY, NOW, SWEEP, make_service, serving
 
+from sweepyard.clock import wait_until
+from sweepyard.controller import stream
 from sweepyard.controller.guard import HEADERS
 from sweepyard.controller.limits import Limits
 from sweepyard.controller.policy import POLICY
@@ -37,6 +39,11 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+def status_of_stream(http: Client) -> int:
+    with http.stream("GET", f"{API}/stream") as response:
+        return response.status_code
 
 
 def kind(response: Response) -> str:
@@ -71,6 +78,17 @@ class TestLimits:
             assert http.get(f"{API}/sweeps", headers=bearer(shown)).status_code == 200
             assert http.get(f"{API}/sweeps").status_code == 401  # no guess
             assert http.get(f"{API}/health").status_code == 200
+
+    def test_so_many_event_streams_and_no_more(self, local: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "MOST_OPEN", 1)
+        with asking(local) as http:
+            with http.stream("GET", f"{API}/stream") as first:
+                lines = first.iter_lines()  # kept: the response is closed with it
+                next(lines)
+                refused = http.get(f"{API}/stream")
+                assert (refused.status_code, kind(refused)) == (429, "too-many-requests")
+                assert refused.headers["retry-after"]
+            assert wait_until(lambda: status_of_stream(http) == 200, 20)  # the first has left
 
     def test_the_size_of_bodies_is_a_setting(self, local: SqlStore) -> None:
         with asking(local, limits=Limits(body_bytes=2048)) as http:

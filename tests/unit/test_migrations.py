@@ -22,13 +22,16 @@ from sweepyard.tracking.database import Database, connect
 from sweepyard.tracking.lifecycle import ATTEMPT_MOVES, RUN_MOVES, SWEEP_MOVES
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import (
+    Actor,
     Agent,
     Attempt,
     AttemptState,
+    AuditEntry,
     Decision,
     Outcome,
     Point,
     PriorRun,
+    Role,
     Run,
     RunState,
     SpecVersion,
@@ -134,6 +137,8 @@ def test_words_are_checked(database: Database, full: None, change: str, allowed:
         "UPDATE points SET value = '-Infinity'",
         "UPDATE points SET k = 0",
         "UPDATE meta SET id = 2",
+        "UPDATE audit SET actor = 'somebody else'",
+        "UPDATE audit SET at = 0",
     ],
 )
 def test_what_must_not_be_written(database: Database, full: None, change: str) -> None:
@@ -165,6 +170,7 @@ def full(store: SqlStore) -> None:
                 decided_at=1.0,
             )
         )
+        t.add_audit(AuditEntry.of(Actor(name="me", role=Role.admin), "sweep.create", SWEEP.id, 1.0))
         t.save_agent(
             Agent(id="a", sweep_id=SWEEP.id, host="", pid=1, version="", first_seen_at=1.0, last_seen_at=1.0)
         )
