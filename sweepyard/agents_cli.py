@@ -30,7 +30,7 @@ def agents(
     dir: Annotated[Path | None, typer.Option(help="Directory of the local service. [default: .sweepyard]")] = None,
 ) -> None:
     """List the agents of a sweep; or drain, stop, quarantine or release one: its ID, or HOST/PID."""
-    from sweepyard.terminal import agent_state, agents_list
+    from sweepyard.tables import agent_state, agents_list
     from sweepyard.watch import find_sweep, make_console
 
     verbs: dict[AgentVerb, str | None] = {

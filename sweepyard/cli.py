@@ -182,6 +182,7 @@ def status(
 ) -> None:
     """Show how a sweep is doing, or list all sweeps."""
     from sweepyard import terminal
+    from sweepyard.tables import sweeps_table
     from sweepyard.watch import Story, find_sweep, make_console, open_screen
     from sweepyard.watch import watch as follow
 
@@ -194,7 +195,7 @@ def status(
             if as_json:
                 echo_json(sweeps)
             elif sweeps:
-                console.print(terminal.sweeps_table(sweeps))
+                console.print(sweeps_table(sweeps))
             else:
                 console.print("No sweeps yet. Start one with: sweepyard run sweep.yaml")
             return
@@ -222,7 +223,7 @@ def runs(
     dir: Dir = None,
 ) -> None:
     """List the runs of a sweep, each with its reason; or show one, with its story and its last lines."""
-    from sweepyard import terminal
+    from sweepyard.tables import runs_table
     from sweepyard.watch import find_sweep, make_console
 
     if run is not None:
@@ -236,7 +237,7 @@ def runs(
         echo_json(page.items)
         return
     console = make_console()
-    console.print(terminal.runs_table(page.items, found) if page.items else "No runs.")
+    console.print(runs_table(page.items, found) if page.items else "No runs.")
     if page.total > len(page.items):
         console.print(f"{len(page.items)} of {page.total} runs; --limit shows more.")
 

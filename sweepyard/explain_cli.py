@@ -48,7 +48,7 @@ def explanation(found: Explanation) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sweepyard.terminal import plain, state_text
+    from sweepyard.tables import plain, state_text
     from sweepyard.wording import number, one_line
 
     run = found.run

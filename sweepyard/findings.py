@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.terminal import plain
+from sweepyard.tables import plain
 from sweepyard.views import Importances, MetricView, Recommendation
 from sweepyard.wording import number, short
 

@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
     """Show the best run and the one to use, which may be another where the metric is noisy; of several metrics
     the Pareto front."""
-    from sweepyard import findings, terminal
+    from sweepyard import findings, tables, terminal
     from sweepyard.watch import find_sweep, make_console
 
     console = make_console()
@@ -37,7 +37,7 @@ def best(sweep_id: SweepId, as_json: AsJson = False, dir: Dir = None) -> None:
     if as_json:
         echo_json(found.best_point or choice)
     elif found.best is None:
-        console.print(terminal.plain(f"No run of sweep {found.id} has a value of {found.metric.name} yet."))
+        console.print(tables.plain(f"No run of sweep {found.id} has a value of {found.metric.name} yet."))
     else:
         console.print(terminal.best(found.best, found.metric, found.best_point))
         if found.best_point is None:

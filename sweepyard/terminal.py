@@ -5,17 +5,16 @@ Every state is a word; colours (blue, yellow, magenta: told apart by everyone) o
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweepyard.plain import printable
+from sweepyard.tables import STYLES, add, agents_table, cut, plain, reading_of, runs_table, state_text
 from sweepyard.tracking.records import SWEEP_ENDED, Outcome, RunState, SweepState
 from sweepyard.views import (
-    AgentView,
     EventView,
     Front,
     MetricView,
@@ -26,21 +25,6 @@ from sweepyard.views import (
     SweepView,
 )
 from sweepyard.wording import clock, constants, duration, flat, many, number, one_line, short
-
-STYLES = {
-    "running": "blue",
-    "finished": "bold blue",
-    "finishing": "blue",
-    "stopped": "yellow",
-    "paused": "yellow",
-    "preempted": "yellow",
-    "failed": "magenta",
-    "crashed": "magenta",
-    "killed": "magenta",
-    "cancelled": "magenta",
-    "lost": "magenta",
-}
-"""How a state's word is coloured; other states are not."""
 
 TOLD = {
     "run.started": "started",
@@ -71,9 +55,6 @@ ACTIONS = {
     "would_stop": "would stop",
 }
 LINES_SHOWN = 6
-LOST_AGENTS_SHOWN = 2
-LONG_COLUMNS = ("parameters", "why")
-"""What is cut where a line is too short."""
 
 
 def live(sweep: SweepDetail, story: Sequence[Text]) -> RenderableType:
@@ -157,9 +138,9 @@ def best(run: RunView, metric: MetricView, point: PointView | None = None) -> Re
     """The best run, or the best point with its first run, and all parameters, one per line."""
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(point.params if point else run.params):
-        _add(grid, f"  {name}", number(value))
+        add(grid, f"  {name}", number(value))
     title = Text.assemble(
-        "best ", (one_line(f"{metric.name} {_reading(run, point)}"), "bold"), f"  {_whose(run, point)}"
+        "best ", (one_line(f"{metric.name} {reading_of(run, point)}"), "bold"), f"  {_whose(run, point)}"
     )
     if point is None:
         title.append(f" ({run.state} after {many(run.steps, 'step')})", style="dim")
@@ -172,11 +153,6 @@ def front(sweep: SweepDetail, found: Front) -> RenderableType:
         return Text("No run has a value of every metric yet.")
     title = Text(f"Pareto front: {len(found.runs)} of {many(found.of, 'run')}", style="bold")
     return Group(title, runs_table(found.runs, sweep, why=False))
-
-
-def _reading(run: RunView, point: PointView | None) -> str:
-    """`0.9767`, or `0.9767 ± 0.012` of a point with repeats."""
-    return f"{number(point.value)} ± {number(point.spread, 2)}" if point else number(run.objective)
 
 
 def _whose(run: RunView, point: PointView | None) -> str:
@@ -192,61 +168,6 @@ def warnings(sweep: SweepDetail) -> Iterator[Text]:
         yield Text(f"warning: {one_line(words)}", style="magenta")
 
 
-def agents_table(sweep: SweepDetail) -> RenderableType:
-    """One line per agent that is there, and the last ones that were lost."""
-    metric, fixed = sweep.metric.name if sweep.metric else "", constants(sweep.config)
-    runs = {run.number: run for run in sweep.running}
-    there = [agent for agent in sweep.agents if agent.state == "active"]
-    lost = [agent for agent in sweep.agents if agent.state == "lost"][-LOST_AGENTS_SHOWN:]
-    if not there and not lost:
-        return plain(f"waiting for agents (sweep-agent {sweep.id} starts one)", style="dim")
-    table = _table("agent", "run", "step", metric or "last value", "parameters")
-    for agent in [*there, *lost]:
-        for row in _agent_rows(agent, runs, metric, fixed):
-            _add(table, *row)
-    return table
-
-
-def agents_list(agents: Sequence[AgentView]) -> RenderableType:
-    """All agents that a sweep has had, with what is wanted of them and why."""
-    table = _table("agent", "host", "pid", "state", "run", "last seen", "version", "why")
-    for agent in agents:
-        runs = " ".join(map(str, agent.runs)) or "-"
-        seen, why = clock(agent.last_seen_at), cut(agent.order_reason)
-        _add(table, agent.id, agent.host, str(agent.pid), agent_state(agent), runs, seen, agent.version, why)
-    return table
-
-
-def agent_state(agent: AgentView) -> str:
-    """Whether an agent is there, or what it is told to do while it is."""
-    if agent.state != "active" or agent.order is None:
-        return agent.state
-    return {"drain": "draining", "stop": "stopping", "quarantine": "quarantined"}[agent.order]
-
-
-def runs_table(runs: Sequence[RunView], sweep: SweepDetail, *, why: bool = True) -> Table:
-    """Runs in the given order; with `why`, each with its reason: why it ended, or why it was proposed."""
-    metrics, fixed = [metric.name for metric in sweep.metrics], constants(sweep.config)
-    named = "run_name" in sweep.config
-    measures = metrics or [sweep.metric.name if sweep.metric else "", "steps"]
-    table = _table(
-        "run", *(["name"] if named else []), "state", *measures, "parameters", *(["why"] if why else [])
-    )
-    for run in runs:
-        cells: list[str | Text] = [
-            str(run.number),
-            *([one_line(run.name)] if named else []),
-            state_text(run.state),
-        ]
-        cells += [number(run.summary.get(name)) for name in metrics] or [number(run.objective), str(run.steps)]
-        cells.append(cut(short(run.params, fixed)))
-        if why:
-            outside = "outside the space; " if run.outside else ""
-            cells.append(cut(outside + (run.state_reason or run.reason)))
-        _add(table, *cells)
-    return table
-
-
 def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     """One run with its story: why it was proposed, how it was judged, and how its attempts ended."""
     title = Text.assemble((f"run {run.number}", "bold"), "  ", one_line(run.id), "  ", state_text(run.state), "  ")
@@ -255,7 +176,7 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
     title.append(one_line(run.state_reason), style="dim")
     grid = Table.grid(padding=(0, 2))
     for name, value in flat(run.params):
-        _add(grid, f"  {name}", number(value))
+        add(grid, f"  {name}", number(value))
     reached = (
         f"{sweep.metric.name} {number(run.objective)} after {many(run.steps, 'step')}"
         if sweep.metric
@@ -279,19 +200,6 @@ def run_page(run: RunDetail, sweep: SweepDetail) -> RenderableType:
                 plain(attempt.tail.rstrip()),
             ]
     return Group(*parts)
-
-
-def sweeps_table(sweeps: Sequence[SweepView]) -> Table:
-    """Sweeps in the given order."""
-    table = _table("sweep", "name", "project", "state", "runs", "best")
-    for sweep in sweeps:
-        found = (
-            f"{sweep.metric.name} {_reading(sweep.best, sweep.best_point)}" if sweep.best and sweep.metric else "-"
-        )
-        total = sum(sweep.counts.values())
-        cap = f" of {sweep.run_cap}" if sweep.run_cap else ""
-        _add(table, sweep.id, sweep.name, sweep.project, state_text(sweep.state), f"{total}{cap}", found)
-    return table
 
 
 def story_line(event: EventView, run: RunView | None = None, fixed: Container[str] = ()) -> Text:
@@ -326,7 +234,7 @@ def best_reached(sweep: SweepDetail) -> str | None:
     """`best so far: val_accuracy 0.9767, run 12`; None without one."""
     if sweep.best is None or sweep.metric is None:
         return None
-    reading, whose = _reading(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)
+    reading, whose = reading_of(sweep.best, sweep.best_point), _whose(sweep.best, sweep.best_point)
     return one_line(f"best so far: {sweep.metric.name} {reading}, {whose}")
 
 
@@ -366,15 +274,6 @@ def proposing_line(sweep: SweepDetail) -> str | None:
     return f"suggestions take {round(sweep.proposing.cost_ms)} ms, and know {known}"
 
 
-def state_text(state: str) -> Text:
-    return Text(one_line(state), style=STYLES.get(state, ""))
-
-
-def plain(text: str, style: str = "") -> Text:
-    """Such a text with its lines as they are."""
-    return Text(printable(text, keep="\n\t"), style=style)
-
-
 def _summary(sweep: SweepDetail) -> Iterable[RenderableType]:
     title = header(sweep)
     title.no_wrap, title.overflow = True, "ellipsis"
@@ -387,40 +286,7 @@ def _summary(sweep: SweepDetail) -> Iterable[RenderableType]:
     yield from warnings(sweep)
 
 
-def _agent_rows(
-    agent: AgentView, runs: Mapping[int, RunView], metric: str, fixed: Container[str]
-) -> Iterator[list[str | Text]]:
-    who = f"{agent.host}/{agent.pid}"
-    if agent.state == "lost":
-        yield [who, state_text("lost")]
-        return
-    present = [runs[n] for n in agent.runs if n in runs]
-    if not present:
-        yield [who, Text(agent_state(agent) if agent.order else "waiting", style="dim")]
-    for run in present:
-        value = number(run.summary.get(metric)) if metric else "-"
-        ordered = Text(f"{run.number} ({run.order})", style="yellow") if run.order else str(run.number)
-        yield [who, ordered, str(run.steps), value, cut(short(run.params, fixed))]
-
-
 def _reached(run: RunView | None) -> str:
     if run is None or run.objective is None:
         return ""
     return f" at {number(run.objective)} after {many(run.steps, 'step')}"
-
-
-def cut(text: str) -> Text:
-    """A cell that gives way where the line is too short."""
-    return Text(one_line(text), overflow="ellipsis", no_wrap=True)
-
-
-def _add(table: Table, *cells: str | Text) -> None:
-    """A row whose text is taken as it is: rich would read markup in plain strings."""
-    table.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in columns:
-        table.add_column(plain(name), no_wrap=name not in LONG_COLUMNS)
-    return table

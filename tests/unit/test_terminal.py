@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
 
-from sweepyard import explain_cli, findings, terminal, wording
+from sweepyard import explain_cli, findings, tables, terminal, wording
 from sweepyard.tracking.records import RunState, SweepState
 from sweepyard.views import (
     AgentView,
@@ -184,7 +184,7 @@ def test_a_sweep_without_a_metric() -> None:
     sweep = sweep_view(metric=None, method="grid")
     assert shown(terminal.header(sweep)) == ["digits  sweep000  running  grid"]
     assert terminal.best_line(sweep) is None
-    assert "17" in shown(terminal.agents_table(sweep))[1]
+    assert "17" in shown(tables.agents_table(sweep))[1]
     shown(terminal.result(sweep, []))
 
 
@@ -250,9 +250,9 @@ def test_user_text_is_never_taken_for_markup() -> None:
     assert "[red]x[/red]" in text
     assert "[b]=[/b]" in text
     assert "[/x] [bold]" in text
-    table = shown(terminal.runs_table([run_view(params={"p": "[/b]"}, reason="[/i]")], sweep))
+    table = shown(tables.runs_table([run_view(params={"p": "[/b]"}, reason="[/i]")], sweep))
     assert "p=[/b]" in table[1]
-    shown(terminal.sweeps_table([sweep]))
+    shown(tables.sweeps_table([sweep]))
     shown(terminal.best(run_view(params={"[b]": "[/b]"}), sweep.metric))
 
 
@@ -281,7 +281,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_every_state_that_the_terminal_colours_exists() -> None:
     known = {*RunState, *SweepState, "lost"}
-    assert set(terminal.STYLES) <= known
+    assert set(tables.STYLES) <= known
 
 
 def run_detail(**changes: Any) -> RunDetail:
@@ -357,10 +357,10 @@ def test_nothing_that_others_wrote_is_obeyed_by_the_terminal() -> None:
         terminal.live(sweep, story),
         terminal.status(sweep),
         terminal.result(sweep, [run, run]),
-        terminal.agents_list(agents),
-        terminal.runs_table([run], sweep),
+        tables.agents_list(agents),
+        tables.runs_table([run], sweep),
         terminal.run_page(poisoned(run_detail()), sweep),
-        terminal.sweeps_table([sweep]),
+        tables.sweeps_table([sweep]),
         terminal.best(run, sweep.metric),
         terminal.story_line(poisoned(event_view("sweep.finishing", "why", None))),
         findings.recommended(
