@@ -20,7 +20,7 @@ def test_retry_edit_resume_and_an_agent_that_waits(place: Place) -> None:
     file = place.write_sweep(runs=1)
     (place.path / "train.py").write_text(FAILS_WHILE_BROKEN)
     (place.path / "broken").touch()
-    assert place.run("run", file, "--workers", 1).returncode == 0
+    assert place.run("run", file, "--workers", 1).returncode == 3
     ((failed,), (sweep,)) = (place.json("runs", place.json("status")[0]["id"]), place.json("status"))
     sweep_id = sweep["id"]
     assert (failed["state"], failed["attempt"]) == ("failed", 1)

@@ -16,7 +16,7 @@ def test_a_run_that_raises_is_failed_and_its_traceback_is_shown_while_the_sweep_
     file = place.write_sweep(runs=2)
     (place.path / "train.py").write_text(FAILS)
     done = place.run("run", file, "--workers", 1)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 3, done.stdout + done.stderr
     (sweep,) = place.json("status")
     listed = place.run("runs", sweep["id"]).stdout
     assert listed.count("ValueError: no such layer: 3") == 2
