@@ -41,7 +41,7 @@ from sweepyard.tracking.database import Database, connect
 from sweepyard.tracking.records import Outcome
 
 AGENTS, BATCH, WINDOW, AT_ONCE = 20, 25, 64, 16
-FLOOD_ROWS = 200_000
+FLOOD_ROWS = 100_000
 PEER_ROWS = 2_000
 DEADLINE_S = 300.0
 LOOK_S = 0.005
@@ -250,7 +250,8 @@ def main() -> None:
     if given.peer:
         print(optuna_peer(*given.peer))
         return
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # An agent that has sent its rows is silent until all have.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "SWEEPYARD_LOST_AFTER_S": "600"}
     print(f"{'':<32}{'rows/s':>10}{'rows/CPU s':>14}{'lag p50 ms':>12}{'lag p99 ms':>12}{'peak MiB':>12}")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)

@@ -3,10 +3,10 @@
     python benchmarks/start.py [--postgres URL] [--active 10 100]
 
 The store has 100 sweeps of 100 runs of 500 rows: 5 million rows, and as many values of the metric. `--active`:
-how many of the sweeps go on (with early termination), each figure for a store of its own; the others are
-finished. Times are from the start of the process: Python, imports, the embedded Valkey and all. The first offer
-is that to an agent which connects as soon as the service answers. `--postgres`: an empty database of that kind,
-beside SQLite; its tables are dropped in the end.
+how many of the sweeps go on (with early termination); the others are finished. Times are from the start of the
+process: Python, imports, the embedded Valkey and all. The first offer is that to an agent which connects as
+soon as the service answers. `--postgres`: an empty database of that kind, beside SQLite; its tables are dropped
+in the end.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from sweepyard.bus.agent_side import RedisAgentBus
 from sweepyard.bus.wire import Offer, Presence
@@ -57,36 +57,41 @@ POINTS = f"""
 DEADLINE_S = 300.0
 
 
-def fill(url: str, sweeps: int, active: int) -> str:
-    """Make the store: the id of its newest sweep, which goes on."""
+def fill(url: str, sweeps: int) -> str:
+    """Make the store, in which every sweep has finished: the id of the newest."""
     store = open_store(url)
     epoch = store.take_over()
     for n in range(sweeps):
         sweep_id = f"sweep{n:03}"
-        goes_on = n >= sweeps - active
+        state = SweepState.finished
         with store.transaction(epoch) as tx:
-            tx.add_sweep(
-                Sweep(
-                    id=sweep_id,
-                    entity="e",
-                    project="p",
-                    name="",
-                    spec=SPEC,
-                    seed=n,
-                    state=SweepState.running if goes_on else SweepState.finished,
-                )
-            )
+            tx.add_sweep(Sweep(id=sweep_id, entity="e", project="p", name="", spec=SPEC, seed=n, state=state))
             for number in range(1, RUNS + 1):
                 run = tx.add_run(_run(sweep_id, number, f"r{n:03}{number:04}"))
-                state, outcome = AttemptState.ended, Outcome.finished
-                tx.add_attempt(Attempt(run_key=run.key, n=1, state=state, outcome=outcome, seq=ROWS))
+                ended, outcome = AttemptState.ended, Outcome.finished
+                tx.add_attempt(Attempt(run_key=run.key, n=1, state=ended, outcome=outcome, seq=ROWS))
     store.close()
-    database = connect(url)
-    with database.writing() as connection:
+    with _writing(url) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL session_replication_role = replica"))  # the keys are good
         for statement in (HISTORY, POINTS):
             connection.execute(text(statement), {"last": ROWS - 1})
-    database.close()
     return sweep_id
+
+
+def let_go_on(url: str, active: int) -> None:
+    """Have the newest sweeps go on, so many."""
+    newest = "SELECT key FROM sweeps ORDER BY key DESC LIMIT :active"
+    with _writing(url) as connection:
+        connection.execute(
+            text(f"UPDATE sweeps SET state = 'running' WHERE key IN ({newest})"), {"active": active}
+        )
+
+
+@contextmanager
+def _writing(url: str) -> Iterator[Connection]:
+    with closing(connect(url)) as database, database.writing() as connection:
+        yield connection
 
 
 def _run(sweep_id: str, number: int, run_id: str) -> Run:
@@ -114,7 +119,7 @@ def measure(folder: Path, store_url: str, sweep_id: str) -> str:
     process = subprocess.Popen([sys.executable, "-m", "sweepyard", *words], stderr=subprocess.DEVNULL)
     try:
         client = Client(url_in(folder / "yard" / "service.json", process))
-        assert wait_until(lambda: _answers(client), DEADLINE_S, 0.005)
+        assert wait_until(lambda: is_led(client), DEADLINE_S, 0.005)
         ready_s = time.perf_counter() - begin
         with offers(client, sweep_id) as offered:
             offered.get(timeout=DEADLINE_S)
@@ -150,7 +155,7 @@ def url_in(note: Path, process: subprocess.Popen[bytes]) -> str:
     return str(json.loads(note.read_text())["url"])
 
 
-def _answers(client: Client) -> bool:
+def is_led(client: Client) -> bool:
     with suppress(Unavailable):
         return client.health().status == "ok"
     return False
@@ -172,30 +177,33 @@ def main() -> None:
     parser.add_argument("--active", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args()
-    print(f"{SWEEPS} sweeps, {SWEEPS * RUNS:,} runs, {SWEEPS * RUNS * ROWS:,} rows of history")
-    print(f"{'':<36}{'ready s':>12}{'first offer s':>16}{'CPU s':>10}{'peak MiB':>12}")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/store.db"
-        sweep_id = fill(url, 1, 1)
-        print(f"{'SQLite, one sweep of 100 runs':<36}{measure(Path(folder), url, sweep_id)}", flush=True)
-    for active in given.active:
+        sweep_id = fill(url, 1)
+        let_go_on(url, 1)
+        small = measure(Path(folder), url, sweep_id)
+    print(f"{SWEEPS} sweeps, {SWEEPS * RUNS:,} runs, {SWEEPS * RUNS * ROWS:,} rows of history")
+    print(f"{'':<36}{'ready s':>12}{'first offer s':>16}{'CPU s':>10}{'peak MiB':>12}")
+    print(f"{'SQLite, one sweep of 100 runs':<36}{small}", flush=True)
+    stores = {"SQLite": None, "PostgreSQL": given.postgres} if given.postgres else {"SQLite": None}
+    for name, place in stores.items():
         with tempfile.TemporaryDirectory() as folder:
-            for name, url in {"SQLite": f"sqlite:///{folder}/store.db", "PostgreSQL": given.postgres}.items():
-                if url is not None:
-                    sweep_id = fill(url, SWEEPS, active)
-                    for _ in range(given.times):
-                        figures = measure(Path(folder) / name, url, sweep_id)
-                        print(f"{f'{name}, {active} sweeps go on':<36}{figures}", flush=True)
-        if given.postgres:
-            empty(given.postgres)
+            url = place or f"sqlite:///{folder}/store.db"
+            sweep_id = fill(url, SWEEPS)
+            for active in given.active:
+                let_go_on(url, active)
+                for _ in range(given.times):
+                    figures = measure(Path(folder) / name, url, sweep_id)
+                    print(f"{f'{name}, {active} sweeps go on':<36}{figures}", flush=True)
+    if given.postgres:
+        empty(given.postgres)
 
 
 def empty(url: str) -> None:
-    database = connect(url)
-    with database.writing() as connection:
+    """Drop the tables of a PostgreSQL."""
+    with _writing(url) as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    database.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 import redis
-from rq.job import Job
 
 from sweepyard.bus import offers
 from sweepyard.bus.connection import connect, reachable
@@ -46,7 +45,9 @@ class RedisAgentBus:
             try:
                 client = redis.Redis.from_url(self._url, client_name=name)
                 queue = offers.open_queue(client, self._keys, sweep_id)
-                worker = offers.OfferWorker(queue, name, sweep_id, self._read_offer, take, leave, ready)
+                worker = offers.OfferWorker(
+                    queue, name, sweep_id, self._signing_key, self._is_current, take, leave, ready
+                )
                 worker.work(logging_level="CRITICAL")
             except (redis.RedisError, OSError, ValueError) as error:
                 # ValueError: rq knows the name all the same.
@@ -64,9 +65,8 @@ class RedisAgentBus:
                     # Redis decides which came first: this, or an offer.
                     self._client.client_unblock(int(client["id"]), error=True)
 
-    def _read_offer(self, job: Job, sweep_id: str) -> Offer | None:
-        offer = offers.read_offer(job, sweep_id, self._signing_key)
-        return offer if offer is not None and offer.epoch >= self._epoch else None
+    def _is_current(self, offer: Offer) -> bool:
+        return offer.epoch >= self._epoch
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
         mine = self._keys.agent(self._agent_id, self._epoch)

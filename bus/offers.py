@@ -125,7 +125,8 @@ class OfferWorker(SimpleWorker):
         queue: Queue,
         name: str,
         sweep_id: str,
-        read: Callable[[Job, str], Offer | None],
+        key: bytes,
+        is_current: Callable[[Offer], bool],
         take: Callable[[Offer], bool],
         leave: Event,
         ready: Event,
@@ -139,7 +140,8 @@ class OfferWorker(SimpleWorker):
             log_job_description=False,
         )
         self._sweep_id = sweep_id
-        self._read = read
+        self._key = key
+        self._is_current = is_current
         self._take = take
         self._leave = leave
         self._ready = ready
@@ -148,15 +150,17 @@ class OfferWorker(SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         try:
-            offer = self._read(job, self._sweep_id)
+            offer = read_offer(job, self._sweep_id, self._key)
         except UserError as error:
             self.refusal, self._stop_requested = error, True
             return self._put_back(job, queue)
+        if offer is not None and not self._is_current(offer):
+            # The present controller makes the offer anew, under the same id, and may have done so already.
+            log.info("passed over job %.60s: an offer of a former controller", job.id)
+            queue.connection.lrem(queue.intermediate_queue_key, 0, job.id)
+            return None
         if offer is None:
-            log.warning(
-                "refused job %.60s: not an offer of the present controller of this installation for this sweep",
-                job.id,
-            )
+            log.warning("refused job %.60s: not an offer that this installation has signed for this sweep", job.id)
         # Out of rq's hands before it is taken: what an agent holds, the store knows.
         with queue.connection.pipeline() as pipeline:
             pipeline.lrem(queue.intermediate_queue_key, 0, job.id)

@@ -158,7 +158,9 @@ class SqlStore:
             present = connection.execute(EPOCH).scalar_one()
             if present != epoch:
                 raise self._fenced(epoch)
-            yield SqlTransaction(connection)
+            written = SqlTransaction(connection)
+            yield written
+            written.flush()
 
     def sweep(self, sweep_id: str) -> Sweep | None:
         return self._first(Sweep, SWEEPS.where(sweeps.c.id == sweep_id))

@@ -114,11 +114,19 @@ class SqlTransaction:
     """`port.Transaction` on a connection that a store has begun.
 
     Every method raises `IllegalTransition` where the database refuses the write: a forbidden move of a state,
-    a second open attempt, a record twice, or one whose sweep, run or attempt is not there.
+    a second open attempt, a record twice, or one whose sweep, run or attempt is not there. For rows and points
+    `flush` does, which ends a transaction.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._rows: list[Values] = []
+        self._points: list[Values] = []
+
+    def flush(self) -> None:
+        """Write what has been gathered: the rows and points of many reports go to the database at once."""
+        self._write_all(ADD_ROWS, self._rows)
+        self._write_all(ADD_POINTS, self._points)
 
     def add_sweep(self, sweep: Sweep) -> None:
         values = _values(sweep)
@@ -151,11 +159,11 @@ class SqlTransaction:
         self._change(SAVE_ATTEMPT, values | {"of_run": values.pop("run_key"), "of_n": values.pop("n")})
 
     def add_rows(self, run_key: int, rows: Sequence[Row]) -> None:
-        self._write_all(ADD_ROWS, [_values(row) | {"run_key": run_key} for row in rows])
+        self._rows += [_values(row) | {"run_key": run_key} for row in rows]
 
     def add_points(self, run_key: int, attempt: int, points: Iterable[Point]) -> None:
         common = {"run_key": run_key, "attempt": attempt}
-        self._write_all(ADD_POINTS, [common | point._asdict() for point in points])
+        self._points += [common | point._asdict() for point in points]
 
     def add_decision(self, decision: Decision) -> None:
         values = _values(decision)
