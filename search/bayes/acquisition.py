@@ -108,6 +108,20 @@ class Sum:
         return np.sum(values, axis=0), np.sum(gradients, axis=0)
 
 
+class Elsewhere:
+    """No row that has `category` in `column`; the others are worth what they were."""
+
+    def __init__(self, column: int, category: float) -> None:
+        self._column = column
+        self._category = category
+
+    def __call__(self, rows: Array) -> Array:
+        return np.where(rows[:, self._column] == self._category, -np.inf, 0.0)
+
+    def gradients(self, rows: Array) -> tuple[Array, Array]:
+        return self(rows), np.zeros_like(rows)
+
+
 class Maximiser:
     """Climbs from many starts, by random steps over all columns and by gradients over the continuous ones."""
 

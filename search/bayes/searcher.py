@@ -16,10 +16,10 @@ from scipy.stats import qmc
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from sweepyard.plain import Params
-from sweepyard.search.bayes.acquisition import LogEI, Maximiser, Sum
+from sweepyard.search.bayes.acquisition import Elsewhere, LogEI, Maximiser, Score, Sum
 from sweepyard.search.bayes.evidence import Data, Reader
 from sweepyard.search.bayes.gp import Posterior
-from sweepyard.search.bayes.learning import SCORED_MIN, losses_learner, outcomes_learner
+from sweepyard.search.bayes.learning import SCORED_MIN, Model, losses_learner, outcomes_learner
 from sweepyard.search.bayes.risk import LogSuccess
 from sweepyard.search.bayes.warping import Warp
 from sweepyard.search.encoding import Array, Encoding
@@ -119,9 +119,13 @@ class BayesSearcher:
         means, _ = posterior(seen)
         ambitious = self._is_ambitious(scored, len(pending), len(data))
         least = _AMBITION * self._doubt(posterior, rng) if ambitious else 0.0
-        gain = LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - least)
+        parts: list[Score] = [LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - least)]
+        if ambitious:
+            parts += self._elsewhere(model, scored)
         success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
-        climbed = Maximiser(self._encoding, Sum(gain, success) if success else gain, rng).climb(
+        if success:
+            parts.append(success)
+        climbed = Maximiser(self._encoding, Sum(*parts), rng).climb(
             seen[np.argsort(means, kind="stable")[:_PROMISING]]
         )
         climbed_points = (self._encoding.decode(row) for row in climbed)
@@ -148,6 +152,17 @@ class BayesSearcher:
         """
         since_best = len(scored) - 1 - int(scored.losses.argmin())
         return since_best >= _STALLED + pending and (ended + pending) % 2 == 0
+
+    def _elsewhere(self, model: Model, scored: Data) -> list[Elsewhere]:
+        """Not the best run's category of the parameter whose categories differ most; nothing if there are none.
+
+        Of a choice that is bad on average the best may be better than all that was seen of the favourite.
+        """
+        unordered = np.flatnonzero(self._encoding.unordered)
+        if not len(unordered):
+            return []
+        telling = int(unordered[model.theta[unordered].argmin()])
+        return [Elsewhere(telling, float(scored.rows[scored.losses.argmin(), telling]))]
 
     def _doubt(self, posterior: Posterior, rng: np.random.Generator) -> float:
         """The standard deviation of the model at a usual point: where all is known only small gains are left."""

@@ -325,3 +325,16 @@ def test_a_search_that_is_stuck_asks_for_more_every_other_time(monkeypatch):
     monkeypatch.setattr(searching, "_AMBITION", 0.0)
     content = BayesSearcher(BOWL, LOSS, seed=1).suggest(stuck[:12], [], 1)[0]
     assert asked[1].detail["std"] > content.detail["std"]
+
+
+def test_a_search_that_is_stuck_looks_at_the_other_categories():
+    def favourite_first(params):
+        return (0.5 if params["act"] == "relu" else 1.0) + 0.01 * abs(params["layers"] - 2)
+
+    runs = observed(MIXED, favourite_first, 40)
+    stuck = sorted(runs, key=lambda run: run.value)
+    searcher = BayesSearcher(MIXED, LOSS, seed=1)
+
+    content, ambitious = (searcher.suggest(stuck[:n], [], 1)[0] for n in (39, 40))
+
+    assert content.params["act"] == "relu" != ambitious.params["act"]
