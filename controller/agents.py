@@ -168,10 +168,9 @@ class Agents:
         """Records of agents about whom the store should learn something: new, another state, or seen again."""
         changed = []
         for agent_id, heard in self._known.items():
-            record = _record(agent_id, heard, bool(self._why_lost(heard, now)), wall - (now - heard.heard_at))
-            if record is not None:
-                order, reason = self._orders.get(agent_id, (None, ""))
-                record = replace(record, order=order, order_reason=reason)
+            order = self._orders.get(agent_id, (None, ""))
+            seen_at = wall - (now - heard.heard_at)
+            record = _record(agent_id, heard, order, bool(self._why_lost(heard, now)), seen_at)
             if record is not None and _is_news(record, heard.saved):
                 heard.saved = record
                 changed.append(record)
@@ -197,7 +196,9 @@ class Agents:
         return f"was not heard for {silent_s:.0f} s" if silent_s > self._lost_after_s else ""
 
 
-def _record(agent_id: str, heard: Heard, lost: bool, seen_at: float) -> Agent | None:
+def _record(
+    agent_id: str, heard: Heard, order: tuple[AgentOrder | None, str], lost: bool, seen_at: float
+) -> Agent | None:
     word = heard.presence
     if word is None:
         return None
@@ -210,6 +211,8 @@ def _record(agent_id: str, heard: Heard, lost: bool, seen_at: float) -> Agent | 
         first_seen_at=heard.saved.first_seen_at if heard.saved else seen_at,
         last_seen_at=seen_at,
         state="left" if heard.left is not None else "lost" if lost else "active",
+        order=order[0],
+        order_reason=order[1],
     )
 
 

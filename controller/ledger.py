@@ -169,15 +169,15 @@ class Ledger:
         """Open attempts that no agent has started."""
         return [pair for pair in self.open_attempts if pair[1].state is AttemptState.offered]
 
-    def history(self) -> list[Observation]:
+    def history(self, *, foretell: bool = True) -> list[Observation]:
         """What a searcher may know: prior runs, then ended ones, or with repeats points, as they ended.
 
         Of a run that was stopped early, where it would have ended: its own best value would teach that slow
-        starters are bad.
+        starters are bad. `foretell` False: not that, for whoever looks at no value.
         """
         ended = [run for run in self.runs.values() if run.state in RUN_ENDED]
         ended.sort(key=lambda run: (run.ended_at or 0.0, run.number))
-        foretold = self._foretold(ended)
+        foretold = self._foretold(ended) if foretell else {}
         observed = {run.id: self._observed(run, foretold.get(run.id)) for run in ended}
         own = list(observed.values()) if self.repeat is None else self._points_observed(observed)
         return self.prior + own

@@ -397,7 +397,7 @@ def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:
         objective=ledger.sweep.objective,
         version=ledger.sweep.version,
         seed=ledger.sweep.seed,
-        history=ledger.history(),
+        history=ledger.history(foretell=is_costly(ledger.sweep.spec["method"])),
         pending=ledger.pending(),
         n=n,
         waiting=waiting,

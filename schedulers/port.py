@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from sweepyard.plain import Params
 from sweepyard.tracking.records import Point
@@ -166,7 +166,6 @@ class Turn:
     successor: Params | None = None
 
 
-@runtime_checkable
 class Promoter(Protocol):
     """A scheduler whose verdicts may be `pause`, and that says which paused run goes on when there is a slot."""
 

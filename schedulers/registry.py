@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.schedulers.asha import Asha
@@ -55,7 +55,7 @@ class Rules:
 
     @property
     def promoter(self) -> Promoter | None:
-        return next((rule for rule in self._rules if isinstance(rule, Promoter)), None)
+        return next((promoter for rule in self._rules if (promoter := promoter_of(rule))), None)
 
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         verdicts = [verdict for rule in self._rules if (verdict := rule.judge(run_id, curves))]
@@ -93,7 +93,8 @@ def promoter_of(scheduler: Scheduler | None) -> Promoter | None:
     """The one that gives paused runs their turns, if there is one."""
     if isinstance(scheduler, Rules):
         return scheduler.promoter
-    return scheduler if isinstance(scheduler, Promoter) else None
+    # Asked at each plan: `isinstance` of a protocol would take longer than the plan.
+    return cast(Promoter, scheduler) if hasattr(scheduler, "turns") else None
 
 
 def make_scheduler(

@@ -109,6 +109,7 @@ def test_a_population_takes_turns_and_the_worst_makes_place_for_a_copy_of_the_be
     second = hand.start()
     log(hand, second, 1, 5.0)
     pause(hand, second)
+    assert wait_until(lambda: yard.run_state(second) is not RunState.running, DEADLINE_S)
     yard.restart()
     third = hand.start()  # both are as far; the worst goes first
     assert (third.number, third.attempt, third.parent) == (3, 1, first.run)

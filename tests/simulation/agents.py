@@ -31,20 +31,32 @@ from sweepyard.errors import Unavailable
 from sweepyard.tracking.records import Outcome
 
 RESEND_S = 2 * HEARTBEAT_S
-Wish: TypeAlias = Literal["stop", "kill", "drop", "preempt"]
-OUTCOMES = {"stop": Outcome.stopped, "kill": Outcome.killed, "preempt": Outcome.preempted}
+Wish: TypeAlias = Literal["stop", "kill", "drop", "preempt", "pause"]
+OUTCOMES = {
+    "stop": Outcome.stopped,
+    "kill": Outcome.killed,
+    "preempt": Outcome.preempted,
+    "pause": Outcome.preempted,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What one attempt would do if left alone: values of the metric with pauses before them, and how it ends."""
+    """What one attempt would do if left alone: values of the metric with pauses before them, and how it ends.
+
+    `first`: the epoch that its first value belongs to.
+    """
 
     steps: tuple[tuple[float, float | str], ...]
     outcome: Outcome
+    first: int = 1
 
     @classmethod
-    def of(cls, seed: int, offer: Offer) -> Script:
-        """The same for the same attempt, whoever executes it."""
+    def of(cls, seed: int, offer: Offer, done: int | None) -> Script:
+        """The same for the same attempt, whoever executes it. `done`: the epochs that its checkpoint holds; None:
+        it keeps none, and each attempt begins anew."""
+        if done is not None:
+            return cls._from_checkpoint(random.Random(f"{seed}/{offer.number}"), done)
         dice = random.Random(f"{seed}/{offer.number}/{offer.attempt}")
         level = dice.random()
         count = dice.choice([0, 1, 3, 5, 9, 10, 12])
@@ -52,6 +64,12 @@ class Script:
             (dice.uniform(0.2, 2.0), "NaN" if dice.random() < 0.03 else level + 1 / (k + 1)) for k in range(count)
         )
         return cls(steps, Outcome.failed if dice.random() < 0.08 else Outcome.finished)
+
+    @classmethod
+    def _from_checkpoint(cls, dice: random.Random, done: int) -> Script:
+        level, epochs = dice.random(), dice.choice([2, 4, 9, 12])
+        steps = tuple((dice.uniform(0.2, 2.0), level + 1 / (epoch + 1)) for epoch in range(epochs))
+        return cls(steps[done:], Outcome.finished, done + 1)
 
 
 @dataclass(slots=True)
@@ -91,7 +109,8 @@ class SimAttempt:
         )
 
     def log(self, value: float | str) -> None:
-        data: dict[str, Any] = {"loss": value, "agent": self.sent_by, "k": self.rows}
+        epoch = self.script.first + self.rows
+        data: dict[str, Any] = {"loss": value, "agent": self.sent_by, "k": self.rows, "epoch": epoch}
         self.report(Rows(rows=[WireRow(self.rows, 0.0, 0.0, data)]))
         self.rows += 1
 
@@ -106,10 +125,12 @@ class SimAttempt:
 
 
 class SimAgent:
-    """One agent with one slot, from its arrival to its end."""
+    """One agent with one slot, from its arrival to its end. On a broken one everything fails at once."""
 
-    def __init__(self, world: World, crew: Crew, sweep_id: str, agent_id: str) -> None:
+    def __init__(self, world: World, crew: Crew, sweep_id: str, agent_id: str, *, is_broken: bool = False) -> None:
         self._world, self._crew, self._sweep_id, self.id = world, crew, sweep_id, agent_id
+        self._is_broken = is_broken
+        self._waits = False
         self._bus = MemoryAgentBus(world.broker, agent_id)
         self._beat = 0
         self._attempts: dict[AttemptRef, SimAttempt] = {}
@@ -190,7 +211,7 @@ class SimAgent:
         self.wake(HEARTBEAT_S if not self._attempts or self.running else 1.0)
 
     def _take_offer(self) -> None:
-        if self._leaving or self.running or self.is_cut_off or not self._world.redis_is_up:
+        if self._leaving or self._waits or self.running or self.is_cut_off or not self._world.redis_is_up:
             return
         offer = self._world.broker.pop_offer(self._sweep_id)
         if offer is None or offer.ref in self._known:
@@ -198,7 +219,8 @@ class SimAgent:
         self._known.add(offer.ref)
         if self._world.faults.kill_agent_s and not self._world.is_calm and self._world.dice.random() < 0.02:
             return self.kill()  # with the offer in its hands
-        attempt = SimAttempt(offer, Script.of(self._crew.seed, offer), self.id)
+        script = Script((), Outcome.failed) if self._is_broken else self._crew.script(offer)
+        attempt = SimAttempt(offer, script, self.id)
         self._attempts[offer.ref] = attempt
         self._crew.on_started(attempt)
         attempt.report(Started(host="sim", pid=1))
@@ -215,6 +237,7 @@ class SimAgent:
             if self.is_gone or attempt.ended:
                 return
             attempt.log(value)
+            self._crew.saved[attempt.offer.run] = attempt.script.first + step
             self.wake()
             self._train(attempt, step + 1)
 
@@ -223,8 +246,7 @@ class SimAgent:
     def _on_end(self, attempt: SimAttempt, outcome: Outcome) -> None:
         if self.is_gone or attempt.ended:
             return
-        if attempt.wish in OUTCOMES and outcome is not Outcome.finished:
-            outcome = OUTCOMES[attempt.wish]
+        outcome = OUTCOMES.get(attempt.wish or "", outcome)
         attempt.ended = True
         code = 1 if outcome is Outcome.failed else 0
         attempt.report(Ended(outcome=outcome, exit_code=code, reason=f"simulated: {outcome}"))
@@ -309,6 +331,9 @@ class SimAgent:
                 del self._attempts[attempt.ref]
                 self._announced = False
                 self.wake(0.01)
+        if self._waits and control.wait is None:
+            self._announced = False
+        self._waits = control.wait is not None
         if control.exit is not None:
             self._leave(control.exit)
             self.wake(0.01)
@@ -324,9 +349,15 @@ class SimAgent:
 class Crew:
     """So many agents, each replaced when it goes before its sweep is over; and a record of all they did."""
 
-    def __init__(self, world: World, sweep_id: str, size: int, wake_controller: Any, seed: int) -> None:
+    def __init__(
+        self, world: World, sweep_id: str, size: int, wake_controller: Any, seed: int, *, saves: bool
+    ) -> None:
         self._world, self._sweep_id, self.seed = world, sweep_id, seed
         self.wake_controller = wake_controller
+        self._saves = saves
+        self.saved: dict[str, int] = {}
+        """How many epochs the checkpoint of each run holds."""
+        self._broken = random.Random(f"{seed}/broken")
         self.agents: list[SimAgent] = []
         self.started: list[SimAttempt] = []
         self.is_over = False
@@ -337,6 +368,13 @@ class Crew:
         world.every(faults.preempt_agent_s, lambda: self._pick().preempt())
         world.every(faults.freeze_agent_s, lambda: self._pick().freeze(world.dice.uniform(1, 60)))
         world.every(faults.partition_s, lambda: self._pick().cut_off(world.dice.uniform(1, 60)))
+
+    def script(self, offer: Offer) -> Script:
+        """What an attempt would do; one that goes on goes on from the checkpoint, its own or its parent's."""
+        if not self._saves:
+            return Script.of(self.seed, offer, None)
+        done = self.saved.get(offer.run, self.saved.get(offer.parent or "", 0))
+        return Script.of(self.seed, offer, done)
 
     def hint(self) -> None:
         """The controller has told or offered something."""
@@ -355,8 +393,8 @@ class Crew:
         return self._world.dice.choice(self.agents) if self.agents else self._arrive()
 
     def _arrive(self) -> SimAgent:
-        agent = SimAgent(
-            self._world, self, self._sweep_id, f"a{len(self.started)}-{self._world.dice.getrandbits(32):08x}"
-        )
+        name = f"a{len(self.started)}-{self._world.dice.getrandbits(32):08x}"
+        is_broken = self._broken.random() < self._world.faults.broken
+        agent = SimAgent(self._world, self, self._sweep_id, name, is_broken=is_broken)
         self.agents.append(agent)
         return agent

@@ -9,11 +9,12 @@ from typing import Any
 from simulation.memory_bus import MemoryControllerBus
 from simulation.world import LOST_AFTER_S, World
 
+from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Question, suggest
 from sweepyard.controller.reconciler import Reconciler
 from sweepyard.controller.telling import Effects
-from sweepyard.errors import Conflict, Unavailable
+from sweepyard.errors import Unavailable, UserError
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import Sweep
 
@@ -66,6 +67,7 @@ class SimController:
         self._sweep_id = sweep.id
         with self._world.store.transaction(self._epoch) as tx:
             tx.add_sweep(sweep)
+            tx.add_version(moves.first_version(sweep))
             ledger = Ledger.new(sweep)
             self._reconciler.add(ledger)
 
@@ -74,8 +76,9 @@ class SimController:
         self._wishes.append(verb)
         self.wake()
 
-    def wake(self, delay_s: float = 0.01) -> None:
+    def wake(self, delay_s: float | None = None) -> None:
         """Something has arrived: step soon, once for all that arrives until then."""
+        delay_s = self._world.faults.slow_s if delay_s is None else delay_s
         due_s = self._world.clock.now_s + delay_s
         if self._wake_at_s is None or due_s < self._wake_at_s:
             self._wake_at_s = due_s
@@ -145,7 +148,7 @@ class SimController:
                 self._seen = messages[-1][0]
                 reconciler.take_messages(tx, messages, effects)
             for verb in self._wishes:
-                with suppress(Conflict):
+                with suppress(UserError):
                     verb(reconciler.ledger(self._sweep_id), tx, clock.wall())
             self._wishes = []
             reconciler.plan(tx, effects)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from typing import Any
 
 from simulation.agents import SimAttempt
+from simulation.memory_bus import Broker
 from simulation.memory_store import MemoryStore
 
+from sweepyard.controller.repeats import Repeat
+from sweepyard.search.inside import lies_inside
 from sweepyard.search.points import key_of
 from sweepyard.search.space import Space
-from sweepyard.tracking.records import ATTEMPT_OPEN, RUN_ENDED, SWEEP_ENDED, AttemptState, RunState
+from sweepyard.tracking.records import ATTEMPT_OPEN, RUN_ENDED, SWEEP_ENDED, AttemptState, Run, RunState, Sweep
 
 
 class Watch:
@@ -17,7 +21,7 @@ class Watch:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self._numbers: dict[str, int] = defaultdict(int)
+        self._judged: set[int] = set()
         self._attempt: dict[int, int] = defaultdict(int)
         self._seq: dict[tuple[int, int], int] = defaultdict(int)
 
@@ -26,17 +30,17 @@ class Watch:
         for key, run in written["runs"].items():
             assert run.attempt >= self._attempt[key], "I9: an attempt number went back"
             self._attempt[key] = run.attempt
-            self._numbers[run.sweep_id] = max(run.number, self._numbers[run.sweep_id])
             assert run.reason, "I11: a run without a reason"
             if run.state not in (RunState.pending, RunState.running, RunState.finished):
                 assert run.state_reason, f"I11: run {run.number} is {run.state} without a reason"
+            if key not in self._judged:
+                self._judged.add(key)
+                specs = {each.version: each.spec for each in self._store.versions(run.sweep_id)}
+                cap = specs[run.spec_version].get("run_cap")
+                assert cap is None or run.number <= cap, "I7: more runs than run_cap allows"
         for key, attempt in written["attempts"].items():
             assert attempt.seq >= self._seq[key], "I10: a report number went back"
             self._seq[key] = attempt.seq
-        for sweep_id, number in self._numbers.items():
-            sweep = self._store.sweep(sweep_id)
-            assert sweep is not None
-            assert sweep.run_cap is None or number <= sweep.run_cap, "I7: more runs than run_cap allows"
 
 
 def check_story(store: MemoryStore, sweep_id: str) -> None:
@@ -50,7 +54,7 @@ def check_story(store: MemoryStore, sweep_id: str) -> None:
             word = event.kind.removeprefix("run.")
             if word == "started":
                 state = RunState.running
-            elif word == "retried":
+            elif word in ("retried", "promoted"):
                 state = RunState.pending
             elif word in RunState.__members__:
                 state = RunState(word)
@@ -79,22 +83,42 @@ def check_rows(store: MemoryStore, sweep_id: str, executed: list[SimAttempt]) ->
 
 
 def check_points(store: MemoryStore, sweep_id: str) -> None:
-    """I6: every point is in the space; of a finite space none twice; a grid that is finished has each once."""
+    """I6: every point is in the space as it was when it was proposed, and whoever is outside of the present one is
+    marked; of a finite space no point comes twice, unless a population varies it."""
+    sweep, runs = store.sweep(sweep_id), store.runs(sweep_id)
+    assert sweep is not None
+    assert [run.number for run in runs] == list(range(1, len(runs) + 1)), "I6: run numbers have gaps"
+    spaces = {each.version: Space.of(each.spec) for each in store.versions(sweep_id)}
+    now = spaces[sweep.version]
+    for run in runs:
+        born = runs[run.repeat_of - 1] if run.repeat_of else run  # a point that was begun is tried to its end
+        assert lies_inside(spaces[born.spec_version], run.params), f"I6: run {run.number} is outside the space"
+        assert run.outside is not lies_inside(now, run.params), f"I6: run {run.number} is marked wrongly"
+    if now.size() is not None and not any("parent" in run.detail for run in runs):
+        twice = [key for key, n in Counter(_points(now, sweep, runs)).items() if n > 1]
+        assert not twice, f"I6: points given twice: {twice}"
+
+
+def check_cover(store: MemoryStore, sweep_id: str) -> None:
+    """I6: a grid that came to its end has each point once, of the space as it was then."""
     sweep = store.sweep(sweep_id)
     assert sweep is not None
-    space = Space.of(sweep.spec)
-    keys = []
-    runs = store.runs(sweep_id)
-    assert [run.number for run in runs] == list(range(1, len(runs) + 1)), "I6: run numbers have gaps"
-    for run in runs:
-        values = space.flatten(run.params)
-        assert values is not None, f"I6: run {run.number} is outside the space"
-        keys.append(key_of(values))
-    if space.size() is not None:
-        twice = [key for key, n in Counter(keys).items() if n > 1]
-        assert not twice, f"I6: points given twice: {twice}"
-    if sweep.spec["method"] == "grid" and sweep.run_cap is None and sweep.reason.startswith("every point"):
-        assert len(keys) == space.size(), "I6: a finished grid is no exact cover"
+    if sweep.spec["method"] != "grid" or not sweep.reason.startswith("every point"):
+        return
+    ends = [event.at for event in store.events(sweep_id=sweep_id, limit=10**9) if event.kind == "sweep.finishing"]
+    space = Space.of([each.spec for each in store.versions(sweep_id) if each.at <= ends[-1]][-1])
+    points = {key for key, _seed in _points(space, sweep, store.runs(sweep_id))}
+    assert len(points) == space.size(), "I6: a finished grid is no exact cover"
+
+
+def _points(space: Space, sweep: Sweep, runs: list[Run]) -> list[tuple[Any, Any]]:
+    """The points of runs that lie inside, each with the seed that it is tried with, if there are repeats."""
+    repeat = Repeat.of(sweep.spec)
+    inside = [run for run in runs if lies_inside(space, run.params)]
+    return [
+        (key_of(space.flatten(run.params) or ()), run.params.get(repeat.seed) if repeat else None)
+        for run in inside
+    ]
 
 
 def check_end(store: MemoryStore, sweep_id: str) -> None:
@@ -113,3 +137,11 @@ def check_decisions(store: MemoryStore, sweep_id: str) -> None:
         assert decision.reason, "I11: a decision without a reason"
         if decision.action == "stop" and decision.threshold is not None:
             assert decision.value > decision.threshold, "I5: a run was stopped that was not worse"
+
+
+def check_redis(broker: Broker) -> None:
+    """I12: when all is over, nothing is left in Redis but the controller's mark, and what was last said to agents,
+    which expires."""
+    for name in ("offers", "stream", "presence"):
+        left = {key: value for key, value in getattr(broker, name).items() if value}
+        assert not left, f"I12: {name} left in Redis: {left}"

@@ -209,7 +209,7 @@ def _copy(held: Any) -> Any:
     if isinstance(held, Box):
         return Box(dict(held.acks), dict(held.orders), dict(held.words))
     if not isinstance(held, dict):
-        return copy(held)
+        return copy(held) if isinstance(held, set) else held
     copied = copy(held)
     for key, value in held.items():
         copied[key] = _copy(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -50,10 +50,14 @@ class Faults:
     user_s: float = 0
     lossy: float = 0
     """The share of an agent's messages that get lost, arrive late, or arrive and are not answered."""
+    broken: float = 0
+    """The share of agents on which every run fails at once."""
+    slow_s: float = 0.01
+    """How long the controller takes to look at what has arrived."""
     until_s: float = 300.0
 
     @classmethod
-    def of(cls, dice: random.Random) -> Faults:
+    def of(cls, dice: random.Random, more: random.Random) -> Faults:
         """Some of all kinds: each is there in two of three worlds."""
 
         def every(least_s: float, most_s: float) -> float:
@@ -70,14 +74,9 @@ class Faults:
             partition_s=every(20, 80),
             user_s=every(30, 120),
             lossy=dice.choice([0, 0, 0.05, 0.3]),
+            broken=more.choice([0, 0, 0.3]),
+            slow_s=more.choice([0.01, 0.3]),
         )
-
-
-@dataclass(order=True, slots=True)
-class _Moment:
-    at_s: float
-    n: int
-    act: Callable[[], Any] = field(compare=False)
 
 
 class World:
@@ -85,26 +84,26 @@ class World:
 
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.dice = random.Random(seed)
-        self.faults = Faults.of(self.dice) if faults is None else faults
+        self.faults = Faults.of(self.dice, random.Random(f"{seed}/more")) if faults is None else faults
         self.clock = VirtualClock()
         self.broker = Broker()
         self.store = MemoryStore()
         self.log: list[str] = []
-        self._moments: list[_Moment] = []
+        self._moments: list[tuple[float, int, Callable[[], Any]]] = []
         self._numbers = count()
         self._snapshot = self.broker.snapshot()
         self.redis_is_up = True
+        self._calm_at_s = self.faults.until_s
 
     def later(self, delay_s: float, act: Callable[[], Any]) -> None:
-        heapq.heappush(self._moments, _Moment(self.clock.now_s + delay_s, next(self._numbers), act))
+        heapq.heappush(self._moments, (self.clock.now_s + delay_s, next(self._numbers), act))
 
     def run(self, done: Callable[[], bool], limit_s: float) -> bool:
         """Go on until `done`, for `limit_s` at most; the answer says whether it is."""
         end_s = self.clock.now_s + limit_s
-        while self._moments and self._moments[0].at_s <= end_s:
-            moment = heapq.heappop(self._moments)
-            self.clock.now_s = moment.at_s
-            moment.act()
+        while self._moments and self._moments[0][0] <= end_s:
+            self.clock.now_s, _, act = heapq.heappop(self._moments)
+            act()
             if done():
                 return True
         return False
@@ -112,7 +111,12 @@ class World:
     @property
     def is_calm(self) -> bool:
         """Whether the time of faults is over."""
-        return self.clock.now_s - 1000.0 > self.faults.until_s
+        return self.clock.now_s - 1000.0 > self._calm_at_s
+
+    def calm_down(self) -> None:
+        """No fault any more from now on."""
+        self._calm_at_s = float("-inf")
+        self._end_outage()
 
     def note(self, what: str) -> None:
         """One line of what happened, for whoever reads about a failed seed."""
