@@ -387,6 +387,9 @@ class Reconciler:
         for ledger in [ledger for ledger in self._ledgers.values() if ledger.sweep.state in SWEEP_ENDED]:
             sweep_id = ledger.sweep.id
             if not ledger.open_attempts and not self._agents.present(sweep_id, self._clock.monotonic()):
+                # Offers whose withdrawal was lost with Redis or with a controller would stay for ever.
+                if left := self._bus.waiting(sweep_id):
+                    self._bus.withdraw(sweep_id, sorted(left))
                 del self._ledgers[sweep_id]
 
 

@@ -193,6 +193,7 @@ class Yard:
             return self.is_over()
 
         assert wait_until(over, LIMIT_S, 0.2), self._state()
+        self._look_at_service()
         for agent in self.agents:
             agent.process.send_signal(signal.SIGTERM)
             agent.end()
@@ -200,7 +201,21 @@ class Yard:
         self._service.process.terminate()
         assert self._service.end() == 0, self._service.text[-3000:]
         assert wait_until(lambda: not self.place.living(), 10), "I8: somebody still lives"
+        said = [each.text for each in self.place.started if "Traceback" in each.text]
+        assert not said, f"I14: {said[0][-3000:]}"
         return self.look()
+
+    def _look_at_service(self) -> None:
+        """I13: what the service holds after all that trouble is what any service holds."""
+        process = Path(f"/proc/{self._service.process.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        held = {
+            "descriptors": (len(list((process / "fd").iterdir())), 60),
+            "threads": (int(status["Threads"]), 40),
+            "memory in MB": (int(status["VmRSS"].split()[0]) // 1024, 300),
+        }
+        over = {name: figure for name, (figure, most) in held.items() if figure > most}
+        assert not over, f"I13: the service holds {over}"
 
     def look(self) -> Books:
         """I1 to I3: each run has ended well, with one attempt that counts and all of its rows, each once."""

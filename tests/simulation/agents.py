@@ -361,6 +361,7 @@ class Crew:
         self.agents: list[SimAgent] = []
         self.started: list[SimAttempt] = []
         self.is_over = False
+        self._expects = 0
         for _ in range(size):
             self._arrive()
         faults = world.faults
@@ -381,13 +382,28 @@ class Crew:
         for agent in self.agents:
             agent.wake(self._world.dice.uniform(0.001, 0.05))
 
+    def go_on(self, *, is_over: bool) -> None:
+        """An ended sweep may be taken up again when all of its agents have left."""
+        self.is_over = is_over
+        if not (is_over or self.agents or self._expects):
+            self._expect()
+
+    def _expect(self) -> None:
+        """Somebody will come."""
+        self._expects += 1
+        self._world.later(self._world.dice.uniform(0.5, 10), self._arrive_as_expected)
+
+    def _arrive_as_expected(self) -> None:
+        self._expects -= 1
+        self._arrive()
+
     def on_started(self, attempt: SimAttempt) -> None:
         self.started.append(attempt)
 
     def on_gone(self, agent: SimAgent) -> None:
         self.agents.remove(agent)
         if not self.is_over:
-            self._world.later(self._world.dice.uniform(0.5, 10), self._arrive)
+            self._expect()
 
     def _pick(self) -> SimAgent:
         return self._world.dice.choice(self.agents) if self.agents else self._arrive()

@@ -155,7 +155,7 @@ class Simulation:
             check_decisions(self.world.store, self.sweep.id)
             self.world.calm_down()
             self.world.run(lambda: False, QUIET_S)
-            check_redis(self.world.broker)
+            check_redis(self.world.broker, deaths=self.controller.deaths)
         except Exception as error:
             last = "\n".join(self.world.log[-40:])
             raise AssertionError(f"seed {self.seed}: {type(error).__name__}: {error}\n{last}") from error
@@ -163,7 +163,7 @@ class Simulation:
     def _look(self) -> None:
         self._watch.look()
         sweep = self.world.store.sweep(self.sweep.id)
-        self.crew.is_over = sweep is not None and sweep.state in SWEEP_ENDED
+        self.crew.go_on(is_over=sweep is not None and sweep.state in SWEEP_ENDED)
 
     def _is_over(self) -> bool:
         return self.crew.is_over and not self.crew.agents and not self.world.store.open_attempts(self.sweep.id)
