@@ -21,7 +21,7 @@ open runs will bring, either. With fewer slots none is made ready, and every sug
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAttempt:
-    """An attempt that has not ended. `age_s`: how long ago its offer was last queued (None: not yet)."""
+    """An attempt that has not ended. `age_s`: how long ago its offer was last in its queue (None: not yet)."""
 
     run_id: str
     state: AttemptState

@@ -117,6 +117,7 @@ class Reconciler:
                 self._bus.remove_presence(agent_id)
                 failpoint("presence.after")
             words = self._bus.presence().values()
+            queued = self._queued()
         except Unavailable as error:
             self.redis_failed(str(error))
             self._agents.forgive(now)
@@ -129,10 +130,17 @@ class Reconciler:
         for presence in words:
             self._hear(presence)
         offered = {AttemptRef(run.id, a.n) for ledger in self._ledgers.values() for run, a in ledger.offered}
-        self._queued_at = {ref: at for ref, at in self._queued_at.items() if intact and ref in offered}
+        self._queued_at = {
+            ref: now if ref in queued else at for ref, at in self._queued_at.items() if intact and ref in offered
+        }
         if not intact:
             self._tell_again()
         return intact
+
+    def _queued(self) -> set[AttemptRef]:
+        """Offers that are in their queues now: however long they have waited, nobody has taken them."""
+        sweeps = [ledger.sweep.id for ledger in self._ledgers.values() if ledger.offered]
+        return set().union(*map(self._bus.waiting, sweeps))
 
     def _tell_again(self) -> None:
         """What agents were told may have been lost on the way."""

@@ -55,6 +55,8 @@ ONCE = {
 }
 """What a process passes once in this story."""
 
+pytestmark = pytest.mark.timeout(600)
+
 SCENARIOS = [
     pytest.param(name, hit, id=f"{name}-{hit}")
     for name in sorted(CONTROLLER | AGENT)

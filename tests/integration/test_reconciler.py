@@ -68,6 +68,36 @@ def test_a_silent_agent_is_lost_wherever_in_a_step_its_time_is_up(
     assert [agent.state for agent in store.agents(sweep.id)] == ["lost"]
 
 
+def test_an_offer_that_has_waited_long_is_not_missed_as_soon_as_it_is_taken(
+    store: SqlStore, redis_url: str
+) -> None:
+    clock, epoch = TickingClock(), store.take_over()
+    bus = RedisControllerBus(redis_url, "sy-test", bytes(32))
+    reconciler = Reconciler(store, bus, clock, lost_after_s=LOST_AFTER_S)
+    sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec=SPEC, seed=1)
+    effects = Effects()
+    with store.transaction(epoch) as tx:
+        tx.add_sweep(sweep)
+        reconciler.add(Ledger.new(sweep))
+        word = Presence(sweep=sweep.id, agent="a1", host="h", pid=1, version="0", beat=1, free=1)
+        reconciler.take_messages(tx, [("1-0", word)], Effects())
+        reconciler.plan(tx, effects)
+    reconciler.finds_redis_intact()
+    reconciler.act(effects, lambda _: None)
+
+    def states_after(pause_s: float) -> list[AttemptState]:
+        clock.now += pause_s
+        reconciler.look_around()
+        with store.transaction(epoch) as tx:
+            reconciler.plan(tx, Effects())
+        return [attempt.state for attempt in store.attempts(store.runs(sweep.id)[0].key)]
+
+    assert states_after(10 * LOST_AFTER_S) == [AttemptState.offered]
+    bus.withdraw(sweep.id, list(effects.offers))  # an agent takes it, and is slow
+    assert states_after(LOST_AFTER_S - 1) == [AttemptState.offered]
+    assert states_after(2) == [AttemptState.lost, AttemptState.offered]
+
+
 def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlStore, redis_url: str) -> None:
     """Its agent was killed before it could obey, and the controller before it noticed."""
     clock, epoch = TickingClock(), store.take_over()
