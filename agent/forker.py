@@ -253,7 +253,10 @@ def main() -> None:
         except UserError as error:
             link.send({"error": str(error)})
             return
-    link.send({"ready": True})
+    try:
+        link.send({"ready": True})
+    except OSError:  # the agent was killed meanwhile
+        return
     Forker(link, function, sys.stdout.write).serve()
 
 
