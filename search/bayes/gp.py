@@ -28,8 +28,6 @@ _NOISE_BOUNDS = (np.log(1e-6), np.log(1.0))
 _OFFSET = 0.25
 """The variance of what another source is better or worse throughout."""
 _IMPOSSIBLE = 1e25
-_FIT_TOLERANCE = 1e-3
-"""A fit ends with a step that betters the cost by less than this share: of a cost of 100, by a tenth."""
 _SQRT5 = np.sqrt(5.0)
 
 
@@ -107,11 +105,14 @@ class Objective:
         return float(cost), off / self._prior_sd - np.concatenate([by_length, by_rest])
 
 
-def fit(sample: Sample, starts: list[Array], *, steps: int) -> Fit:
-    """The most probable hyperparameters, by L-BFGS from each of `starts` and, if there is none, from the prior."""
+def fit(sample: Sample, starts: list[Array], *, steps: int, tolerance: float = 1e-9) -> Fit:
+    """The most probable hyperparameters, by L-BFGS from each of `starts` and, if there is none, from the prior.
+
+    It ends after so many `steps`, or with one that betters the cost by less than this share of it.
+    """
     objective = Objective(sample)
     bounds = [_LENGTH_BOUNDS] * sample.x.shape[1] + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
-    options = {"maxiter": steps, "ftol": _FIT_TOLERANCE}
+    options = {"maxiter": steps, "ftol": tolerance}
     found = [
         minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         for start in (starts or [objective.prior])

@@ -24,6 +24,8 @@ _FIT_DISTANCES = 2_500_000
 """The most distances, of two runs in a column, that a fit holds: fewer runs if there are very many columns."""
 _REFIT_MOST = 25
 """The most new runs between two fits."""
+_IN_BETWEEN, _AT_OCTAVES = 1e-3, 1e-6
+"""How exact a fit is: of a cost of 100, to a tenth or to a ten-thousandth."""
 _CHAIN = 128
 """Up to this many runs a fit starts where that of half as many ended; beyond, where that of these many ended."""
 _DOUBT_MOST = 10.0
@@ -86,18 +88,20 @@ class Learner:
         settings = self._settings(before) if len(before) >= 8 else Settings(self._kinds[0], np.empty(0))
         starts = [widened(settings.theta, before.sources, data.sources)] if len(before) >= 8 else []
         if not ends_octave:
-            return Settings(settings.kind, self._fit(data, settings.kind, starts, steps=20).theta)
-        fits = {kind: self._fit(data, kind, starts, steps=50) for kind in self._kinds}
+            return Settings(
+                settings.kind, self._fit(data, settings.kind, starts, steps=20, tolerance=_IN_BETWEEN).theta
+            )
+        fits = {kind: self._fit(data, kind, starts, steps=50, tolerance=_AT_OCTAVES) for kind in self._kinds}
         kind = min(fits, key=lambda kind: fits[kind].cost)
         return Settings(kind, fits[kind].theta)
 
-    def _fit(self, data: Data, kind: str, starts: list[Array], *, steps: int) -> Fit:
+    def _fit(self, data: Data, kind: str, starts: list[Array], *, steps: int, tolerance: float) -> Fit:
         """The fit for one transform. Its cost is that of the losses themselves, comparable between transforms."""
         columns = data.rows.shape[1] + data.sources
         most = min(_FIT_RUNS, isqrt(2 * _FIT_DISTANCES // columns))
         told = data.of(_most_telling(data, most)).aligned()
         warp, sample = self._sample(told, kind, data.sources)
-        found = fit(sample, starts, steps=steps)
+        found = fit(sample, starts, steps=steps, tolerance=tolerance)
         return Fit(found.theta, found.cost - warp.log_slope(told.losses))
 
     def _sample(self, data: Data, kind: str, sources: int) -> tuple[Warp, Sample]:

@@ -208,7 +208,9 @@ class TestSweeps:
 
     def test_the_page_of_a_sweep_leads_to_what_the_api_says(self, reader: Client) -> None:
         url = get(reader, f"/sweeps/{SWEEP}")["url"]
-        assert reader.get(url).json()["id"] == SWEEP
+        page = reader.get(url)
+        assert page.headers["content-type"].startswith("text/html")
+        assert f"/api/v1/sweeps/{SWEEP}" in page.text
 
 
 class TestRuns:
@@ -321,7 +323,7 @@ class TestConnect:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("path", ["/", "/nope", f"{API}/nope", f"{API}/sweeps/x/y/z/w", "/docs", "/redoc"])
+    @pytest.mark.parametrize("path", ["/nope", f"{API}/nope", f"{API}/sweeps/x/y/z/w", "/docs", "/redoc"])
     def test_unknown_routes(self, reader: Client, path: str) -> None:
         assert "openapi.json" in problem(reader.get(path), 404, "not-found").detail
 

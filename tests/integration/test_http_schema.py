@@ -38,6 +38,7 @@ PATHS = {
     "/sweeps/{sweep_id}/agents": ("GET",),
     "/sweeps/{sweep_id}/agents/{agent_id}/{verb}": ("POST",),
     "/sweeps/{sweep_id}/{verb}": ("POST",),
+    "/audit": ("GET", "DELETE"),
     "/connect": ("GET",),
     "/health": ("GET",),
 }
