@@ -58,7 +58,7 @@ def test_quarantine_holds_over_a_restart_until_it_is_lifted(yard: Yard) -> None:
     hand.is_heard(offer)
     yard.restart()
     assert wait_until(lambda: yard.engine.has_agents, DEADLINE_S)
-    assert "in quarantine" in (hand.present().wait or "")
+    assert wait_until(lambda: "in quarantine" in (hand.present().wait or ""), DEADLINE_S)
     assert stored(yard, sweep, "a1").order == "quarantine"
     assert len(yard.store.runs(sweep.id)) == 1
     assert yard.engine.order_agent(sweep.id, "a1", "release").order is None
