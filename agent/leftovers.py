@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -24,7 +25,7 @@ from sweepyard.clock import Clock
 OWNER = "agent.json"
 PAUSE_S = 0.1
 GRACE_S = 3.0
-"""How long confirmations are waited for when the agent itself has ended."""
+"""How long confirmations of what was sent are waited for when the agent itself is to end."""
 
 
 @contextmanager
@@ -93,18 +94,20 @@ class Heir:
         # Later than any beat that the agent itself may have counted.
         beat, now_s = int(self._clock.wall() * 1000), self._clock.monotonic()
         quiet = Contact(self._bus_of(gone.id), gone, _silent, stop_after_s=float("inf"), now_s=now_s, beat=beat)
-        ends_s = float("inf")
+        is_heard, ends_s = False, float("inf")
         while boxes and (now_s := self._clock.monotonic()) < ends_s:
-            if leave.is_set():  # what is sent may have ended the sweep: its confirmation is on the way
-                ends_s = min(ends_s, now_s + GRACE_S)
+            if leave.is_set():
+                # What is sent may have ended the sweep, and with it this agent: its confirmation is on the way.
+                ends_s = min(ends_s, now_s + GRACE_S if is_heard else now_s)
             if quiet.may_speak(now_s):
                 due = [report for _, outbox in boxes.values() for report in outbox.due(now_s)]
                 control = quiet.exchange(due, boxes, free=0, announce=False, now_s=now_s)
+                is_heard = control is not None
                 if control is not None:
                     for report in due:
                         boxes[report.ref][1].sent(report.seq, now_s)
                     self._take(gone, boxes, control, now_s)
-            Event().wait(PAUSE_S)
+            time.sleep(PAUSE_S)
         if not boxes:
             quiet.leave(f"it had ended; agent {self._agent.id} has sent what it left")
         return not boxes

@@ -23,9 +23,9 @@ from pathlib import Path
 from statistics import median
 
 from orchestration import service
+from simulated import Simulated
 
-from sweepyard.bus.agent_side import RedisAgentBus
-from sweepyard.bus.wire import AttemptOrder, Ended, Offer, Presence, Report, Rows, Started, WireRow
+from sweepyard.bus.wire import AttemptOrder, Ended, Offer, Report, Rows, Started, WireRow
 from sweepyard.client import Client, Connection
 from sweepyard.tracking.records import Outcome
 
@@ -42,18 +42,13 @@ Sent = dict[tuple[str, int], float]
 """When the k-th value of a run was sent."""
 
 
-class SimulatedAgent:
+class Trainer(Simulated):
     """Executes runs that are nothing but their reports. `order_s`: how long each order to stop took."""
 
     def __init__(self, connection: Connection, number: int, period_s: float, until: float, sent: Sent) -> None:
         self.order_s: list[float] = []
-        self._id = f"simulated-{number}"
-        self._sweep = connection.sweep.id
-        self._bus = RedisAgentBus(
-            connection.redis_url, connection.prefix, self._id, bytes.fromhex(connection.signing_key)
-        )
+        super().__init__(connection, f"simulated-{number}")
         self._period_s, self._until, self._sent = period_s, until, sent
-        self._beat = 0
         self._leave = threading.Event()
         self._ready = threading.Event()
         self._ready.set()
@@ -95,22 +90,9 @@ class SimulatedAgent:
         return None
 
     def _exchange(self, *reports: Report, running: Offer | None = None) -> AttemptOrder | None:
-        self._beat += 1
-        presence = Presence(
-            sweep=self._sweep,
-            agent=self._id,
-            host="here",
-            pid=1,
-            version="0",
-            beat=self._beat,
-            free=0 if running else 1,
-            running=[str(running.ref)] if running else [],
-        )
+        presence = self._presence(running)
         control = self._bus.exchange([*reports, presence] if not running else reports, presence)
         return control.orders.get(str(running.ref)) if running else None
-
-    def _report(self, offer: Offer, seq: int, body: Started | Rows | Ended) -> Report:
-        return Report(sweep=offer.sweep, run=offer.run, attempt=offer.attempt, agent=self._id, seq=seq, body=body)
 
 
 def new_decisions(database: sqlite3.Connection, after: int) -> Iterator[tuple[int, str, int]]:
@@ -149,7 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, service(Path(name)) as url, Client(url) as client:
         connection = client.connect(client.create_sweep(SPEC).id)
         until = time.monotonic() + given.seconds
-        agents = [SimulatedAgent(connection, n, given.period, until, sent) for n in range(given.agents)]
+        agents = [Trainer(connection, n, given.period, until, sent) for n in range(given.agents)]
         threads = [threading.Thread(target=agent.work, daemon=True) for agent in agents]
         for thread in threads:
             thread.start()

@@ -27,14 +27,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from queue import Queue
 from statistics import median
 
+from simulated import Simulated
 from sqlalchemy import text
 from start import cpu_s, empty, peak_mib, url_in
 
-from sweepyard.bus.agent_side import RedisAgentBus
-from sweepyard.bus.wire import Ended, Offer, Presence, Report, Rows, Started, WireRow
+from sweepyard.bus.wire import Ended, Rows, Started, WireRow
 from sweepyard.client import Client, Connection
 from sweepyard.clock import wait_until
 from sweepyard.tracking.database import Database, connect
@@ -53,17 +52,15 @@ SPEC = {
 }
 
 
-class Sender:
+class Sender(Simulated):
     """An agent whose run is nothing but its rows. `sent`: by last line, when that was sent."""
 
     def __init__(self, connection: Connection, number: int) -> None:
-        self._id, self._sweep = f"sender-{number}", connection.sweep.id
-        key = bytes.fromhex(connection.signing_key)
-        self._bus = RedisAgentBus(connection.redis_url, connection.prefix, self._id, key, connection.epoch)
-        self._beat = self._seq = self._acked = 0
+        super().__init__(connection, f"sender-{number}")
+        self._seq = self._acked = 0
         self.lines = 0
         self.sent: dict[int, float] = {}
-        self.offer = self._take()
+        self.offer = self.first_offer(DEADLINE_S)
         self._send([Started(host="here", pid=1)])
 
     def send_batch(self) -> None:
@@ -83,21 +80,6 @@ class Sender:
     def end(self) -> None:
         self._send([Ended(outcome=Outcome.finished)])
 
-    def _take(self) -> Offer:
-        offered: Queue[Offer] = Queue()
-        leave, ready = threading.Event(), threading.Event()
-        ready.set()
-
-        def take(offer: Offer) -> bool:
-            offered.put(offer)
-            leave.set()
-            return True
-
-        threading.Thread(target=self._bus.take_offers, args=(self._sweep, take, leave, ready), daemon=True).start()
-        presence = self._presence(None)
-        self._bus.exchange([presence], presence)
-        return offered.get(timeout=DEADLINE_S)
-
     def _rows(self) -> Rows:
         begin, self.lines = self.lines, self.lines + BATCH
         return Rows(rows=[WireRow(k, 0.1 * k, float(k), {"loss": 1 / (k + 1)}) for k in range(begin, self.lines)])
@@ -106,25 +88,9 @@ class Sender:
         reports = []
         for body in bodies:
             self._seq += 1
-            ref = {"sweep": self._sweep, "run": self.offer.run, "attempt": self.offer.attempt}
-            reports.append(Report(**ref, agent=self._id, seq=self._seq, body=body))
+            reports.append(self._report(self.offer, self._seq, body))
         control = self._bus.exchange(reports, self._presence(self.offer))
         self._acked = control.acks.get(str(self.offer.ref), self._acked)
-
-    def _presence(self, running: Offer | None) -> Presence:
-        self._beat += 1
-        refs = [str(running.ref)] if running else []
-        free = 0 if running else 1
-        return Presence(
-            sweep=self._sweep,
-            agent=self._id,
-            host="here",
-            pid=1,
-            version="0",
-            beat=self._beat,
-            free=free,
-            running=refs,
-        )
 
 
 @dataclass

@@ -14,20 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from simulated import Simulated
 from sqlalchemy import Connection, text
 
-from sweepyard.bus.agent_side import RedisAgentBus
-from sweepyard.bus.wire import Offer, Presence
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
 from sweepyard.errors import Unavailable
@@ -121,33 +118,12 @@ def measure(folder: Path, store_url: str, sweep_id: str) -> str:
         client = Client(url_in(folder / "yard" / "service.json", process))
         assert wait_until(lambda: is_led(client), DEADLINE_S, 0.005)
         ready_s = time.perf_counter() - begin
-        with offers(client, sweep_id) as offered:
-            offered.get(timeout=DEADLINE_S)
+        Simulated(client.connect(sweep_id), "starter").first_offer(DEADLINE_S)
         first_s = time.perf_counter() - begin
         return f"{ready_s:>12.2f}{first_s:>16.2f}{cpu_s(process.pid):>10.2f}{peak_mib(process.pid):>12.0f}"
     finally:
         process.terminate()
         process.wait()
-
-
-@contextmanager
-def offers(client: Client, sweep_id: str) -> Iterator[queue.Queue[Offer]]:
-    """What an agent is offered."""
-    told = client.connect(sweep_id)
-    bus = RedisAgentBus(told.redis_url, told.prefix, "starter", bytes.fromhex(told.signing_key), told.epoch)
-    offered: queue.Queue[Offer] = queue.Queue()
-    leave, ready = threading.Event(), threading.Event()
-    ready.set()
-
-    def take(offer: Offer) -> bool:
-        offered.put(offer)
-        leave.set()
-        return True
-
-    threading.Thread(target=bus.take_offers, args=(sweep_id, take, leave, ready), daemon=True).start()
-    presence = Presence(sweep=sweep_id, agent="starter", host="h", pid=1, version="0", beat=1, free=1)
-    bus.exchange([presence], presence)
-    yield offered
 
 
 def url_in(note: Path, process: subprocess.Popen[bytes]) -> str:

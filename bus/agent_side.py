@@ -75,18 +75,13 @@ class RedisAgentBus:
             for message in messages:
                 pipeline.xadd(self._keys.reports, {"m": message.model_dump_json()})
             pipeline.hset(self._keys.presence, self._agent_id, presence.model_dump_json())
+            pipeline.hgetall(mine)
+            pipeline.get(self._keys.mark)
+            pipeline.zscore(self._keys.epoch, EPOCH)
             if stale:
                 # In the transaction that reads them once more, so that no newer word is lost unread.
-                pipeline.hgetall(mine)
                 pipeline.hdel(mine, *stale)
-                pipeline.get(self._keys.mark)
-                pipeline.zscore(self._keys.epoch, EPOCH)
-                *_, fields, _, pulse, epoch = pipeline.execute()
-            else:
-                pipeline.hgetall(mine)
-                pipeline.get(self._keys.mark)
-                pipeline.zscore(self._keys.epoch, EPOCH)
-                *_, fields, pulse, epoch = pipeline.execute()
+            fields, pulse, epoch = pipeline.execute()[len(messages) + 1 :][:3]
         if epoch is not None and epoch > self._epoch:
             # Another controller leads: what the former one has said is not read any more.
             self._epoch, self._read = int(epoch), set()

@@ -34,8 +34,7 @@ def make_app(
     limits: Limits | None = None,
     closing: threading.Event | None = None,
 ) -> FastAPI:
-    """The application. Without `api_key`, and without keys in the store, it answers to
-    loopback names only.
+    """The application. Without `api_key`, and without keys in the store, it answers to loopback names only.
 
     `closing`: set it when the server is about to end, so that open event streams do.
     """

@@ -1,7 +1,7 @@
 """What the engine knows about a sweep, in memory: a mirror of the store, never ahead of a failed commit.
 
-Only the engine thread touches it. Whatever goes wrong in a transaction, the ledger is thrown away and read
-again: the store is the truth.
+The engine's is touched by its thread alone; whoever else wants to know reads one of its own. Whatever goes wrong
+in a transaction, the ledger is thrown away and read again: the store is the truth.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sweepyard.schedulers.port import Curve, Curves, Foretold, Scheduler, Turn
 from sweepyard.schedulers.registry import is_dry, make_scheduler, max_iter_of, promoter_of, resource_of
 from sweepyard.search.port import Observation
 from sweepyard.search.space import Space
+from sweepyard.tracking import records
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
@@ -24,6 +25,7 @@ from sweepyard.tracking.records import (
     RUN_SCORED,
     Attempt,
     AttemptState,
+    Decision,
     Event,
     PriorRun,
     Run,
@@ -82,28 +84,30 @@ class Ledger:
     def read(cls, store: Store, sweep: Sweep) -> Ledger:
         """The ledger as the store has it."""
         ledger = cls.new(sweep, store.prior_runs(sweep.id))
+        # The runs last: whoever reads while the engine goes on knows the run of all that it has read before.
+        attempts, curves = store.open_attempts(sweep.id), store.curves(sweep.id)
+        former = store.curves(sweep.id, former=True) if ledger.resource is not None else {}
+        decisions = store.decisions(sweep.id) if ledger.is_dry else []
         for run in store.runs(sweep.id):
             ledger.put(run)
         by_key = {run.key: run.id for run in ledger.runs.values()}
-        ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in store.open_attempts(sweep.id)}
-        for run_id, points in store.curves(sweep.id).items():
+        ledger.attempts = {by_key[attempt.run_key]: attempt for attempt in attempts}
+        for run_id, points in curves.items():
             ledger.curves[run_id].extend(points)
-        if ledger.resource is not None:
-            ledger._read_former(store)
-        if ledger.is_dry:
-            ledger._read_spared(store)
+        ledger._put_former(former)
+        ledger._put_spared(decisions)
         return ledger
 
-    def _read_former(self, store: Store) -> None:
-        for run_id, points in store.curves(self.sweep.id, former=True).items():
+    def _put_former(self, former: Mapping[str, Sequence[records.Point]]) -> None:
+        for run_id, points in former.items():
             run = self.runs[run_id]
             if run.state not in RUN_ENDED and not self.curves[run_id].values:
                 self.former[run_id] = Curve(number=run.number, params=run.params)
                 self.former[run_id].extend(points)
 
-    def _read_spared(self, store: Store) -> None:
+    def _put_spared(self, decisions: Sequence[Decision]) -> None:
         by_number = {run.number: run for run in self.runs.values()}
-        for decision in store.decisions(self.sweep.id):
+        for decision in decisions:
             run = by_number[decision.run_number or 0]
             if decision.action == "would_stop" and decision.attempt == run.attempt:
                 self.spared[run.id] = self.curves[run.id].until(decision.rung)

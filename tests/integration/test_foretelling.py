@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from integration.yard import DEADLINE_S, Yard
 
 from sweepyard.clock import wait_until
 from sweepyard.controller.explanation import explain
 from sweepyard.controller.ledger import Ledger
+from sweepyard.tracking.port import Store
 from sweepyard.tracking.records import Outcome, RunState, SweepState
 
 WHOLE = 6
@@ -50,3 +53,22 @@ def test_a_hopeless_run_is_stopped_and_the_search_learns_where_it_would_have_end
     last = hand.start()
     hand.end(last)
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+
+
+def test_a_ledger_is_whole_though_runs_come_while_it_is_read(yard: Yard) -> None:
+    sweep = yard.sweep(
+        run_cap=40, early_terminate={"type": "auto", "max_iter": WHOLE, "resource": "k", "dry_run": True}
+    )
+
+    class Busy:
+        """Between any two reads an agent takes a run."""
+
+        def __getattr__(self, name: str) -> Any:
+            hand = yard.hand(sweep, f"{name}-{len(yard.hands)}")
+            hand.is_heard(hand.start())
+            return getattr(yard.store, name)
+
+    ledger = Ledger.read(cast(Store, Busy()), sweep)
+
+    assert {run.number for run in ledger.runs.values()} == set(range(1, len(yard.hands) + 1))
+    assert len(yard.hands) > len(ledger.attempts) > 0
