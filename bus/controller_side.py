@@ -53,6 +53,14 @@ class RedisControllerBus:
         with reachable(self._client):
             return offers.waiting(self._queue(sweep_id))
 
+    def queues(self) -> set[str]:
+        with reachable(self._client):
+            return offers.sweeps_with_queues(self._rq_client, self._keys)
+
+    def close(self, sweep_id: str) -> None:
+        with reachable(self._client):
+            offers.close(self._queue(sweep_id))
+
     def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
         with reachable(self._client):
             answer = self._reader.xread({self._keys.reports: after}, READ_AT_ONCE, int(timeout_s * 1000))

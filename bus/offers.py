@@ -18,6 +18,7 @@ from rq import Queue, SimpleWorker
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import as_text
 from rq.worker_registration import clean_worker_registry
 
 from sweepyard.bus.keys import Keys
@@ -79,6 +80,23 @@ def remove(queue: Queue, refs: Sequence[AttemptRef]) -> None:
 def waiting(queue: Queue) -> set[AttemptRef]:
     """Offers in the queue. One that a worker is just fetching is not among them."""
     return {AttemptRef.parse(job_id) for job_id in queue.get_job_ids()}
+
+
+def sweeps_with_queues(client: redis.Redis, keys: Keys) -> set[str]:
+    """The sweeps of one installation whose queues rq knows."""
+    beginning = f"{Queue.redis_queue_namespace_prefix}{keys.queue('')}"
+    known = map(as_text, client.smembers(Queue.redis_queues_keys))
+    return {name.removeprefix(beginning) for name in known if name.startswith(beginning)}
+
+
+def close(queue: Queue) -> None:
+    """Forget a queue and its offers, those that a worker was fetching when it died, too."""
+    names = (queue.key, queue.intermediate_queue_key)
+    job_ids = [job_id for name in names for job_id in queue.connection.lrange(name, 0, -1)]
+    with queue.connection.pipeline(transaction=True) as pipeline:
+        pipeline.delete(*names, *(Job.key_for(as_text(job_id)) for job_id in job_ids))
+        pipeline.srem(queue.redis_queues_keys, queue.key)
+        pipeline.execute()
 
 
 def forget_worker(pipeline: redis.client.Pipeline, name: str, queue: str) -> None:
@@ -180,6 +198,7 @@ class OfferWorker(SimpleWorker):
             pipeline.lrem(queue.intermediate_queue_key, 0, job.id)
             pipeline.persist(job.key)
             pipeline.lpush(queue.key, job.id)
+            pipeline.sadd(queue.redis_queues_keys, queue.key)
             pipeline.execute()
 
     def _install_signal_handlers(self) -> None:

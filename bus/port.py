@@ -63,6 +63,14 @@ class ControllerBus(Protocol):
         """Offers that nobody has taken yet."""
         ...
 
+    def queues(self) -> set[str]:
+        """Sweeps for which something was offered since they were closed."""
+        ...
+
+    def close(self, sweep_id: str) -> None:
+        """Forget a sweep's queue, with all offers in it."""
+        ...
+
     def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
         """Messages after position `after`, oldest first, waiting for the first one; None: unreadable."""
         ...

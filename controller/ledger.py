@@ -23,6 +23,7 @@ from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
     RUN_ENDED,
     RUN_SCORED,
+    SWEEP_ENDED,
     Attempt,
     AttemptState,
     Decision,
@@ -167,6 +168,11 @@ class Ledger:
             for run in self.open_runs
             if (attempt := self.attempts.get(run.id)) is not None and attempt.state in ATTEMPT_OPEN
         ]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the sweep has ended, and no attempt of it is open."""
+        return self.sweep.state in SWEEP_ENDED and not self.open_attempts
 
     @property
     def offered(self) -> list[tuple[Run, Attempt]]:

@@ -26,7 +26,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import SWEEP_ENDED, AttemptState, Run, SweepState
+from sweepyard.tracking.records import AttemptState, Run, SweepState
 
 CURSOR = "reports"
 READ_ON_S = 0.2
@@ -116,6 +116,7 @@ class Reconciler:
                 failpoint("presence.before")
                 self._bus.remove_presence(agent_id)
                 failpoint("presence.after")
+            self._close_queues()
             words = self._bus.presence().values()
             queued = self._queued()
         except Unavailable as error:
@@ -136,6 +137,14 @@ class Reconciler:
         if not intact:
             self._tell_again()
         return intact
+
+    def _close_queues(self) -> None:
+        """Sweeps that are over have no offers, though withdrawals are lost with Redis or with a controller."""
+        open_here = {ledger.sweep.id for ledger in self._ledgers.values() if not ledger.is_over}
+        for sweep_id in self._bus.queues() - open_here - {*self._unread}:
+            failpoint("close.before")
+            self._bus.close(sweep_id)
+            failpoint("close.after")
 
     def _queued(self) -> set[AttemptRef]:
         """Offers that are in their queues now: however long they have waited, nobody has taken them."""
@@ -374,12 +383,12 @@ class Reconciler:
             telling.tell(self._bus, effects)
             for ledger in self._ledgers.values():
                 telling.guide(self._agents, ledger, self._bus)
-            self._forget_ended()
         except Unavailable as error:
             self.redis_failed(str(error))
         for question in effects.questions:
             failpoint("ask.before")
             ask(question)
+        self._forget_ended()
 
     def _with_step(self, offer: WireOffer) -> WireOffer:
         """An attempt that goes on goes on with the steps of its history, too. After the commit: rows are read."""
@@ -392,13 +401,9 @@ class Reconciler:
 
     def _forget_ended(self) -> None:
         """Forget sweeps that nobody works on any more."""
-        for ledger in [ledger for ledger in self._ledgers.values() if ledger.sweep.state in SWEEP_ENDED]:
-            sweep_id = ledger.sweep.id
-            if not ledger.open_attempts and not self._agents.present(sweep_id, self._clock.monotonic()):
-                # Offers whose withdrawal was lost with Redis or with a controller would stay for ever.
-                if left := self._bus.waiting(sweep_id):
-                    self._bus.withdraw(sweep_id, sorted(left))
-                del self._ledgers[sweep_id]
+        for ledger in [ledger for ledger in self._ledgers.values() if ledger.is_over]:
+            if not self._agents.present(ledger.sweep.id, self._clock.monotonic()):
+                del self._ledgers[ledger.sweep.id]
 
 
 def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:

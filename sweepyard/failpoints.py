@@ -26,6 +26,8 @@ CONTROLLER = frozenset(
         "tell.after",
         "withdraw.before",
         "withdraw.after",
+        "close.before",
+        "close.after",
         "guide.before",
         "guide.after",
         "presence.before",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import closing
+from contextlib import closing, suppress
 
+import redis
 from acceptance.commands import DEADLINE_S, Place, Started
 
+from sweepyard.bus.embedded import EmbeddedRedis
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
+from sweepyard.errors import Unavailable
 from sweepyard.tracking.records import AttemptState, Run, RunState, SweepState
 from sweepyard.tracking.sql import open_store
 
@@ -62,6 +65,28 @@ def test_a_killed_redis_comes_back_and_no_run_notices(place: Place) -> None:
     client.close()
     assert "the embedded Redis had ended and was started again" in controller.text
     assert {run.attempt for run in runs_of(place, sweep_id)} == {1}
+
+
+def test_what_an_ended_sweep_has_offered_goes_though_its_controller_died_before_it_took_it_back(
+    place: Place,
+) -> None:
+    doomed = place.start("serve", "--port", 0, **QUICK, SWEEPYARD_FAILPOINT="withdraw.before")
+    doomed.wait_for(" serving ")
+    url = json.loads((place.path / ".sweepyard" / "service.json").read_text())["url"]
+    with Client(url) as client:
+        sweep_id = client.create_sweep((place.path / place.write_sweep()).read_text()).id
+        client.enqueue(sweep_id, {"x": 1.5})
+        redis_url = EmbeddedRedis((place.path / ".sweepyard" / "redis").resolve()).running_url()
+        assert redis_url
+        with redis.Redis.from_url(redis_url) as queues:
+            assert wait_until(lambda: bool(queues.keys(f"rq:queue:*-{sweep_id}")), DEADLINE_S)
+            with suppress(Unavailable):  # whether the answer gets out before is a matter of luck
+                client.control(sweep_id, "stop")
+            assert doomed.end() == 137
+            assert queues.keys("rq:job:*")
+            serve(place)
+            assert client.sweep(sweep_id).state is SweepState.finished
+            assert wait_until(lambda: not queues.keys("rq:*"), DEADLINE_S)
 
 
 def runs_of(place: Place, sweep_id: str) -> list[Run]:

@@ -51,6 +51,7 @@ parameters:
 ONCE = {
     *("migration.before_commit", "takeover.after", "load.after", "shutdown.mid"),
     *("withdraw.before", "withdraw.after", "presence.before", "presence.after"),
+    *("close.before", "close.after"),
     *("agent.leave_before", "agent.drain_mid"),
 }
 """What a process passes once in this story."""
@@ -116,7 +117,7 @@ class Story:
             self._agent.process.terminate()
         assert wait_until(self._is_over, DEADLINE_S, 0.1), self._service.text
         assert wait_until(lambda: not self._agent_lives(), DEADLINE_S, 0.1), self._agent.text
-        if self._dies.startswith("presence."):
+        if self._dies.startswith(("presence.", "close.")):
             assert wait_until(lambda: self._insist(lambda: self.deaths == 1), DEADLINE_S, 0.1)
         self._service.process.terminate()
         self._is_dead(self._service)

@@ -108,6 +108,21 @@ class BusConformance:
         controller.offer(offer_of())
         assert controller.waiting(SWEEP) == {AttemptRef("run00002", 1), REF}
 
+    def test_a_closed_queue_holds_nothing_until_something_is_offered_again(
+        self, agent: AgentBus, controller: ControllerBus
+    ) -> None:
+        assert controller.queues() == set()
+        controller.offer(offer_of())
+        controller.offer(offer_of("run00002"))
+        assert controller.queues() == {SWEEP}
+        controller.close(SWEEP)
+        assert (controller.queues(), controller.waiting(SWEEP)) == (set(), set())
+        controller.close("unknown1")
+        controller.offer(offer_of("run00003"))
+        assert controller.queues() == {SWEEP}
+        with self.taking(agent) as offers:
+            assert offers.get(timeout=DEADLINE_S).run == "run00003"
+
     def test_messages_arrive_in_order_and_stay_until_forgotten(
         self, agent: AgentBus, controller: ControllerBus
     ) -> None:

@@ -19,7 +19,7 @@ from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import Sweep
 
 TICK_S = 1.0
-EFFECTS = ("offer", "tell", "withdraw", "forget", "remove_presence", "intact")
+EFFECTS = ("offer", "tell", "withdraw", "close", "forget", "remove_presence", "intact")
 
 
 class Killed(BaseException):

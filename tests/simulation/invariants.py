@@ -139,9 +139,9 @@ def check_decisions(store: MemoryStore, sweep_id: str) -> None:
             assert decision.value > decision.threshold, "I5: a run was stopped that was not worse"
 
 
-def check_redis(broker: Broker, *, deaths: int) -> None:
+def check_redis(broker: Broker) -> None:
     """I12: when all is over, nothing is left in Redis but the controller's mark, and what was last said to agents,
-    which expires; and offers that a controller meant to take back when it died."""
-    for name in ("stream", "presence", *(() if deaths else ("offers",))):
+    which expires."""
+    for name in ("stream", "presence", "offers"):
         left = {key: value for key, value in getattr(broker, name).items() if value}
         assert not left, f"I12: {name} left in Redis: {left}"

@@ -86,6 +86,14 @@ class MemoryControllerBus:
         with self._broker.changed:
             return set(self._broker.offers[sweep_id])
 
+    def queues(self) -> set[str]:
+        with self._broker.changed:
+            return {sweep_id for sweep_id, offers in self._broker.offers.items() if offers}
+
+    def close(self, sweep_id: str) -> None:
+        with self._broker.changed:
+            self._broker.offers.pop(sweep_id, None)
+
     def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
         with self._broker.changed:
             found = self._after(after)

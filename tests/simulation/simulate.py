@@ -155,7 +155,7 @@ class Simulation:
             check_decisions(self.world.store, self.sweep.id)
             self.world.calm_down()
             self.world.run(lambda: False, QUIET_S)
-            check_redis(self.world.broker, deaths=self.controller.deaths)
+            check_redis(self.world.broker)
         except Exception as error:
             last = "\n".join(self.world.log[-40:])
             raise AssertionError(f"seed {self.seed}: {type(error).__name__}: {error}\n{last}") from error
