@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 
 def youngest_epoch(redis_url: str, prefix: str) -> int:
     """The largest epoch of a controller that an installation's Redis has seen; 0 if it has seen none."""
-    client = connect(redis_url)
-    with reachable(client):
+    with connect(redis_url) as client, reachable(client):
         return int(client.zscore(Keys(prefix).epoch, EPOCH) or 0)
 
 

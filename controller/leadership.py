@@ -35,7 +35,7 @@ class Seat:
 
     `is_alone`: nobody else can have the store open to write, so that whoever led has ended. `shares_redis`: it
     uses a Redis that outlives it, as a standby must. `epoch_elsewhere`: the youngest epoch that Redis knows, for a
-    store may have been restored to an earlier one.
+    store may have been restored to an earlier one; raises `Unavailable`.
     """
 
     name: str
@@ -68,7 +68,9 @@ class Leadership:
         self._epoch = 0
         self._engine: Engine | None = None
         self._trouble: BaseException | None = None
-        self._silence = Silence(store.leader(), clock.monotonic())
+        self._silence = Silence(store.leader(), clock.monotonic(), clock.monotonic())
+        self.redis_trouble = ""
+        """Why this service could not lead now."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -118,24 +120,40 @@ class Leadership:
             log.error("this service stands by no more: %s", error)
 
     def _look(self) -> None:
+        asked_s = self._clock.monotonic()
         try:
-            beats = self._silence.hear(self._store.leader(), self._clock.monotonic())
+            beats = self._silence.hear(self._store.leader(), asked_s)
         except Unavailable as error:
             # The leader could not have beaten either: start waiting anew.
-            self._silence.since_s = self._clock.monotonic()
+            self._silence.begin(self._clock.monotonic())
             return log.warning("%s", error)
         if beats and self.leader.name and self.leader.home != self._seat.home and not self._seat.shares_redis:
             raise UserError(
                 f"This store has a leader already, {self.leader.name}, and a standby must use the same Redis. "
                 "Give both the same --redis-url (SWEEPYARD_REDIS_URL), or end that one first."
             )
+        self._look_at_redis()
+        if self.redis_trouble:
+            return None
         try:
             return self._take_if_due()
         except (Fenced, Unavailable) as error:
             return log.warning("could not take over: %s", error)
 
+    def _look_at_redis(self) -> None:
+        """Say it while somebody else leads, not when it is too late."""
+        before, self.redis_trouble = self.redis_trouble, ""
+        try:
+            self._seat.epoch_elsewhere()
+        except Unavailable as error:
+            self.redis_trouble = str(error)
+        if self.redis_trouble and not before:
+            log.warning("%s Without it this service can not take over.", self.redis_trouble)
+        elif before and not self.redis_trouble:
+            log.info("Redis answers again")
+
     def _take_if_due(self) -> None:
-        leader, silent_s = self.leader, self._clock.monotonic() - self._silence.since_s
+        leader, silent_s = self.leader, self._silence.lasts_s
         if self._seat.is_alone or not leader.name:
             why = "nobody leads"
         elif leader.home == self._seat.home:
@@ -171,16 +189,28 @@ class Leadership:
 
 @dataclass(slots=True)
 class Silence:
-    """What was last seen of a leader, and since when that is all."""
+    """What was last seen of a leader, since when that is all, and until when that is known."""
 
     leader: Leader
     since_s: float
+    until_s: float
 
-    def hear(self, leader: Leader, now_s: float) -> bool:
-        """Whether there is any sign of life since the last look."""
+    @property
+    def lasts_s(self) -> float:
+        return self.until_s - self.since_s
+
+    def begin(self, now_s: float) -> None:
+        self.since_s = self.until_s = now_s
+
+    def hear(self, leader: Leader, asked_s: float) -> bool:
+        """Whether there is any sign of life since the last look.
+
+        `asked_s`: when the store was asked. An answer that was long on its way knows nothing of what came later.
+        """
+        self.until_s = asked_s
         if leader == self.leader:
             return False
-        self.leader, self.since_s = leader, now_s
+        self.leader, self.since_s = leader, asked_s
         return True
 
 
@@ -195,7 +225,7 @@ class Standby:
         return {
             "status": "standby",
             "engine": "standing by",
-            "redis": "not looked at",
+            "redis": self._leadership.redis_trouble or "ok",
             "leader": leader.name,
             "epoch": leader.epoch,
         }

@@ -10,6 +10,8 @@ from contextlib import closing
 import psycopg
 import pytest
 from acceptance.commands import DEADLINE_S, Place, Started
+from chaos.proxy import Proxy
+from postgresserver import PostgresServer
 
 from sweepyard.bus.embedded import EmbeddedRedis
 from sweepyard.client import Client
@@ -20,7 +22,8 @@ from sweepyard.tracking.sql import open_store
 
 STEPS = 6
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.3", "SWEEPYARD_LOST_AFTER_S": "3"}
+LOST_AFTER_S = 3
+QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.3", "SWEEPYARD_LOST_AFTER_S": str(LOST_AFTER_S)}
 
 
 @pytest.fixture
@@ -149,6 +152,60 @@ def test_a_leader_that_ends_hands_over_at_once_and_stands_by_when_it_returns(
     back, _ = serve(place, "two", postgres_url, "--redis-url", redis_url)
     assert "leading with epoch 3" in back.text
     assert "has ended" in back.text
+
+
+def test_links_to_postgresql_that_hang_half_open(
+    place: Place, postgres: PostgresServer, postgres_url: str, redis_url: str
+) -> None:
+    """The leader's: the standby leads, and the old one ends when the link is back. The standby's own: nothing."""
+    file = place.write_sweep(runs=10**6, steps=STEPS, pause_s=0.1)
+    with closing(Proxy(postgres.socket)) as ours, closing(Proxy(postgres.socket)) as theirs:
+        first, first_url = serve(place, "one", _by(ours), "--redis-url", redis_url)
+        second, second_url = serve(place, "two", _by(theirs), "--redis-url", redis_url)
+        with Client(first_url) as client:
+            sweep_id = client.create_sweep((place.path / file).read_text()).id
+        agent = place.start("agent", sweep_id, "--url", first_url)
+        wait_for_runs(first_url, sweep_id)
+
+        theirs.be("silence")
+        wait_until(lambda: False, 2 * LOST_AFTER_S)
+        theirs.be("pass")
+        wait_for_runs(first_url, sweep_id)
+        assert "leading" not in second.text
+
+        ours.be("silence")
+        second.wait_for("leading with epoch 2: ")
+        wait_for_runs(second_url, sweep_id)
+        ours.be("pass")
+        assert_was_shut_out(first)
+        with Client(second_url) as client:
+            client.edit(sweep_id, changes={"run_cap": client.sweep(sweep_id).progress.created + 2})
+            assert wait_until(lambda: client.sweep(sweep_id).state is SweepState.finished, DEADLINE_S)
+        assert agent.end() == 0
+        second.process.terminate()
+        assert second.end() == 0
+    assert_each_run_counts_once(postgres_url, sweep_id)
+
+
+def _by(proxy: Proxy) -> str:
+    return f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
+
+
+def test_a_standby_misses_redis_before_it_must_lead(place: Place, postgres_url: str, redis_url: str) -> None:
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
+    with closing(Proxy(("127.0.0.1", port))) as link:
+        first, _ = serve(place, "one", postgres_url, "--redis-url", redis_url)
+        by_link = redis_url.replace(f":{port}/", f":{link.port}/")
+        second, url = serve(place, "two", postgres_url, "--redis-url", by_link)
+        with Client(url) as client:
+            assert client.health().redis == "ok"
+            link.be("refuse")
+            second.wait_for("Without it this service can not take over")
+            assert "does not answer" in client.health().redis
+            first.abandon()
+            link.be("pass")
+            second.wait_for("leading with epoch 2: ")
+            assert client.health().status == "ok"
 
 
 def test_a_standby_needs_the_redis_of_the_leader(place: Place, postgres_url: str) -> None:
