@@ -34,6 +34,7 @@ OUTCOME = {
     Wish.pause: Outcome.preempted,
     Wish.stop: Outcome.stopped,
     Wish.kill: Outcome.killed,
+    Wish.drop: Outcome.killed,
 }
 
 

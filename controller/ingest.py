@@ -73,7 +73,7 @@ def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
     if attempt is None or report.attempt > run.attempt:
         return f"run {run.number} has ended ({run.state}: {run.state_reason})"
     if attempt.agent_id and attempt.agent_id != report.agent:
-        return f"attempt {report.attempt} of run {run.number} is executed by agent {attempt.agent_id}"
+        return f"attempt {report.attempt} of run {run.number} belongs to agent {attempt.agent_id}"
     if attempt.state in (AttemptState.lost, AttemptState.superseded):
         return f"attempt {report.attempt} of run {run.number} is {attempt.state}: {attempt.reason}"
     if attempt.state is AttemptState.ended and report.seq > attempt.seq:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from sweepyard.agent.main import connect
 from sweepyard.agent.options import Options
+from sweepyard.bus.embedded import EmbeddedRedis
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
 from sweepyard.errors import UserError
@@ -400,6 +402,38 @@ def test_agents_are_listed_and_drained_by_name(service: Service) -> None:
     assert (code, "There is no agent 'nobody'" in err) == (2, True)
     code, _, err = agents("--stop", known.id, "--drain", known.id)
     assert (code, "One thing at a time" in err) == (2, True)
+    service.client.control(sweep_id, "cancel")
+
+
+def test_a_stolen_offer_starts_a_run_that_is_ended_at_once_and_counts_for_nothing(service: Service) -> None:
+    """Signed, of this sweep, of the present controller: and its attempt is over."""
+    sweep_id = service.sweep()
+    service.client.enqueue(sweep_id, {"lr": 0.5, "bs": 16})
+    redis_url = EmbeddedRedis(service.folder / ".sweepyard" / "redis").running_url()
+    assert redis_url is not None
+    with redis.Redis.from_url(redis_url) as client:
+
+        def waiting() -> list[bytes]:
+            return client.keys(f"rq:queue:*-{sweep_id}")
+
+        assert wait_until(lambda: bool(waiting()), DEADLINE_S)
+        queue = waiting()[0]
+        (job_id,) = client.lrange(queue, 0, -1)
+        stolen = client.hgetall(b"rq:job:" + job_id)
+        assert end(service.agent(sweep_id, "--function", "train:takes", "--count", "1"))[0] == 0
+        (before,) = service.runs(sweep_id)
+        client.hset(b"rq:job:" + job_id, mapping=stolen)
+        client.rpush(queue, job_id)
+    agent = service.agent(sweep_id, "--function", "train:sleeps")
+    service.up(sweep_id, 2)
+    assert len(children(service)) == 1
+    agent.send_signal(signal.SIGTERM)
+    code, out, err = end(agent)
+    assert (code, err) == (0, "")
+    assert out.index("run #1 started") < out.index("run #1 killed") < out.index("run #2 started")
+    assert "attempt 1 of run 1 belongs to agent" in out
+    after = {run.number: run for run in service.runs(sweep_id)}
+    assert after[1] == before
     service.client.control(sweep_id, "cancel")
 
 
