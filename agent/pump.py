@@ -1,12 +1,11 @@
 """The heart of an agent: one loop and one inbox.
 
-Two threads feed the inbox from the bus (offers and hints), one from the forker; everything else happens here.
+`intake` feeds the inbox from the bus (offers and hints), `launcher` from the forker; everything else happens here.
 Training never waits for the network: while the bus is away, reports stay in their spools.
 """
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -18,13 +17,14 @@ from typing import Any, TypeAlias
 from sweepyard.agent import checkpoints, rundir
 from sweepyard.agent.attempt import LiveAttempt, Slot
 from sweepyard.agent.contact import Contact, Identity
+from sweepyard.agent.intake import BusBroken, Hint, Intake
 from sweepyard.agent.launcher import ChildExited, ChildStarted, Event, ForkerGone, Interrupted, Launcher
 from sweepyard.agent.spool import AT_ONCE, Outbox, Source
 from sweepyard.agent.supervisor import GRACE_S, Ladder, Wish
 from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control, Offer, Report, Started
 from sweepyard.clock import SYSTEM_CLOCK, Clock
-from sweepyard.errors import SweepyardError, Unavailable, UserError
+from sweepyard.errors import UserError
 from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Outcome
 
@@ -35,9 +35,6 @@ ACK_POLL_S = 0.1
 GOODBYE_S = 10.0
 """How long an interrupted agent waits for its last acknowledgements. One that ends of itself waits for them all,
 and says so after this time."""
-HINT_WAIT_S = 5.0
-GIVE_BACK_S = 5.0
-"""How long an agent that leaves waits for offers that are on their way to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +53,6 @@ class Limits:
     checkpoint_keep_s: float = float("inf")
     wait: bool = False
     forward_signals: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """The controller has news."""
-
-
-@dataclass(frozen=True, slots=True)
-class BusBroken:
-    """No offer will come any more."""
-
-    why: str
 
 
 Item: TypeAlias = Event | Slot | Hint | BusBroken
@@ -91,16 +76,14 @@ class Pump:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.inbox: SimpleQueue[Item] = SimpleQueue()
-        self._agent, self._bus, self._argv, self._say = agent, bus, argv, say
+        self._agent, self._argv, self._say = agent, argv, say
         self._limits, self._clock = limits, clock
         self._contact = Contact(bus, agent, say, stop_after_s=limits.stop_after_s, now_s=clock.monotonic())
         self._attempts: dict[AttemptRef, LiveAttempt] = {}
         self._known: set[AttemptRef] = set()
         """All that it ever accepted: a queue that lost its last seconds offers once more what is done."""
         self._taken = self._ended = self._failed = 0
-        self._leave = threading.Event()
-        self._ready = threading.Event()
-        self._ready.set()
+        self._intake = Intake(bus, agent.sweep, self.inbox)
         self._leaving = ""
         self._exit_code = 0
         self._interrupts = 0
@@ -112,15 +95,14 @@ class Pump:
         """Work until there is nothing left to do: the exit code."""
         self._launcher = launcher
         launcher.listen()
-        taker = self._thread("offers", self._take_offers)
-        self._thread("hints", self._take_hints)
-        self._thread("cleaner", self._clean)
+        self._intake.start()
+        threading.Thread(target=self._clean, name="cleaner", daemon=True).start()
         while not self._may_leave():
             self._handle_all(self._pause_s())
             self._advance()
         self._tell_what_is_left()
         failpoint("agent.leave_before")
-        self._give_back(taker)
+        self._intake.give_back(self._clock)
         self._contact.leave(self._leaving)
         return self._exit_code
 
@@ -153,7 +135,7 @@ class Pump:
 
     def _on_offer(self, slot: Slot) -> None:
         offer = slot.offer
-        if self._leaving or not self._ready.is_set() or offer.ref in self._known:
+        if self._leaving or not self._intake.ready.is_set() or offer.ref in self._known:
             return slot.answer(offer.ref in self._known)
         # This agent's alone: a Redis that has lost its last seconds may offer to a neighbour what runs here.
         run_dir = self._agent.dir / "runs" / self._agent.id / str(offer.ref)
@@ -246,7 +228,7 @@ class Pump:
         """Take nothing more, and leave when the present run is over."""
         if not self._leaving:
             self._leaving, self._exit_code = reason, exit_code
-            self._leave.set()
+            self._intake.leave.set()
             self._say(f"this agent ends: {reason}")
 
     # What is done about it
@@ -267,11 +249,11 @@ class Pump:
     def _rest_or_work(self) -> None:
         """Whether offers are welcome; the controller hears at once when they are again."""
         is_ready = not (self._leaving or self._why_waiting or self._contact.is_cut_off)
-        if is_ready and not self._ready.is_set():
+        if is_ready and not self._intake.ready.is_set():
             self._has_news = self._is_ready = True
-            self._ready.set()
+            self._intake.ready.set()
         elif not is_ready:
-            self._ready.clear()
+            self._intake.ready.clear()
 
     def _speak(self, now_s: float) -> None:
         reports = [report for live in self._attempts.values() for report in self._due(live, now_s)]
@@ -333,24 +315,6 @@ class Pump:
                     " run is given to another"
                 )
 
-    def _give_back(self, taker: threading.Thread) -> None:
-        """Return offers that arrive too late, until none can any more: an offer that goes down with its agent
-        would be missed only after a while, and count against the run."""
-        self._ready.set()  # whoever rests looks up
-        deadline_s = self._clock.monotonic() + GIVE_BACK_S
-        with contextlib.suppress(Unavailable):
-            while taker.is_alive() and self._clock.monotonic() < deadline_s:
-                self._bus.interrupt()
-                self._refuse_offers()
-                taker.join(TICK_S)
-        self._refuse_offers()
-
-    def _refuse_offers(self) -> None:
-        while not self.inbox.empty():
-            item = self.inbox.get()
-            if isinstance(item, Slot):
-                item.answer(False)
-
     def _checkpoint(self, offer: Offer) -> dict[str, str]:
         """Where an attempt saves what it needs to go on, for its environment."""
         return checkpoints.environment(
@@ -370,33 +334,6 @@ class Pump:
 
     def _log(self, live: LiveAttempt) -> Path:
         return self._agent.dir / "logs" / f"{live.offer.run}-{live.offer.attempt}.log"
-
-    # Threads that only carry
-
-    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        return thread
-
-    def _take_offers(self) -> None:
-        def take(offer: Offer) -> bool:
-            slot = Slot(offer)
-            self.inbox.put(slot)
-            return slot.wait()
-
-        try:
-            self._bus.take_offers(self._agent.sweep, take, self._leave, self._ready)
-        except Exception as error:
-            words = str(error) if isinstance(error, SweepyardError) else f"{type(error).__name__}: {error}"
-            self.inbox.put(BusBroken(words))
-
-    def _take_hints(self) -> None:
-        while not self._leave.is_set():
-            try:
-                if self._bus.wait_for_hint(HINT_WAIT_S):
-                    self.inbox.put(Hint())
-            except Unavailable:
-                self._leave.wait(1.0)
 
 
 def _show(params: dict[str, Any], limit: int = 200) -> str:
