@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test simulate chaos lint bench docs install clean help build/types
+.PHONY: demo test simulate chaos lint bench docs install newest clean help build/types
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
@@ -13,15 +13,23 @@ help:
 	@echo "make chaos  everything is killed, again and again: what survived, as a table; SCALE=3 for a longer one"
 	@echo "make lint   format, style, types and the arrows between folders"
 	@echo "make docs   the generated parts of docs/"
+	@echo "make newest    the newest version of everything that we are made of, into constraints.txt"
 	@echo "make bench  every figure of benchmarks/README.md"
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml
+# The same versions everywhere until `make newest`: nobody's tests break because somebody else has published something.
+$(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed; name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+newest:
+	rm -rf build/newest
+	$(PYTHON) -m venv build/newest
+	build/newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	build/newest/bin/python -m pip freeze --exclude-editable > constraints.txt
 
 demo: install
 	$(BIN)/sweepyard run examples/digits/sweep.yaml --workers 2
