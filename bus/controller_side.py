@@ -34,6 +34,7 @@ class RedisControllerBus:
     def __init__(self, redis_url: str, prefix: str, signing_key: bytes, epoch: int = 0) -> None:
         self._signing_key = signing_key
         self._epoch = epoch
+        self._mark = 1
         self._keys = Keys(prefix)
         self._client = connect(redis_url)
         self._reader = connect(redis_url, wait_s=10)
@@ -116,7 +117,8 @@ class RedisControllerBus:
                 f"Another controller leads at Redis {address_of(self._client)} "
                 f"(its epoch is {youngest:.0f}, ours {self._epoch}). This one must end."
             )
-        return bool(mark > 1)
+        before, self._mark = self._mark, mark
+        return bool(mark > before)
 
     def _queue(self, sweep_id: str) -> Any:
         return offers.open_queue(self._rq_client, self._keys, sweep_id)

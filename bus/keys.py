@@ -15,7 +15,7 @@ class Keys:
     | --- | --- | --- |
     | `<prefix>:reports` | stream | messages of agents, trimmed once the store has them |
     | `<prefix>:presence` | hash | agent id -> its last `Presence` |
-    | `<prefix>:mark` | counter | grows while the controller lives; is gone when Redis has forgotten everything |
+    | `<prefix>:mark` | counter | grows while the controller lives; goes back when Redis has forgotten something |
     | `<prefix>:epoch` | sorted set | the largest epoch of a controller that was here, as the score of `epoch` |
     | `<prefix>:agent:<id>:<epoch>` | hash | what the controller of that epoch has to say to one agent |
     | `<prefix>:hint:<id>` | channel | "look at your hash now" |

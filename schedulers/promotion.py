@@ -6,6 +6,7 @@ Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", Algorit
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,11 +57,12 @@ class Promotion:
         )
 
     def turns(self, curves: Curves) -> list[Turn]:
+        waits_at: dict[float, set[str]] = defaultdict(set)
+        for key, each in curves.items():
+            if each.paused and each.resource >= self.rungs[0]:
+                waits_at[self.rungs[bisect_right(self.rungs, each.resource) - 1]].add(key)
         found: list[Turn] = []
-        for rung, above in reversed(list(zip(self.rungs, [*self.rungs[1:], float("inf")], strict=True))):
-            waiting = {key for key, each in curves.items() if each.paused and rung <= each.resource < above}
-            if not waiting:
-                continue
+        for rung, waiting in sorted(waits_at.items(), reverse=True):
             peers, best, threshold = self._at(rung, curves)
             for run_id in best:
                 if run_id in waiting:

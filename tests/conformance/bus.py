@@ -187,6 +187,14 @@ class BusConformance:
         assert not controller.intact()
         assert controller.intact()
 
+    def test_intact_until_the_last_seconds_were_forgotten(self, controller: ControllerBus) -> None:
+        controller.intact()
+        forget = self.remember()
+        assert controller.intact()
+        forget()
+        assert not controller.intact()
+        assert controller.intact()
+
     def test_agents_feel_the_pulse_of_the_controller(self, agent: AgentBus, controller: ControllerBus) -> None:
         assert agent.exchange([], presence_of(1)).pulse is None
         controller.intact()

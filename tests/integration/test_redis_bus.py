@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -56,6 +56,17 @@ class TestRedisBus(BusConformance):
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
+
+    def remember(self) -> Callable[[], object]:
+        with redis.Redis.from_url(self.url) as client:
+            keys = {key: client.dump(key) for key in client.keys(f"{self.prefix}:*")}
+
+        def forget() -> None:
+            with redis.Redis.from_url(self.url) as client:
+                for key, value in keys.items():
+                    client.restore(key, 0, value, replace=True)
+
+        return forget
 
     def younger(self) -> RedisControllerBus:
         return RedisControllerBus(self.url, self.prefix, KEY, 2)

@@ -71,6 +71,7 @@ class MemoryControllerBus:
     def __init__(self, broker: Broker, epoch: int = 0) -> None:
         self._broker = broker
         self._epoch = epoch
+        self._mark = 1
 
     def offer(self, offer: Offer) -> None:
         with self._broker.changed:
@@ -143,7 +144,8 @@ class MemoryControllerBus:
             self._broker.epoch = max(self._broker.epoch, self._epoch)
             if self._broker.epoch > self._epoch:
                 raise Fenced(f"Another controller leads: its epoch is {self._broker.epoch}.")
-            return self._broker.marked > 1
+            before, self._mark = self._mark, self._broker.marked
+            return self._mark > before
 
 
 class MemoryAgentBus:

@@ -146,7 +146,7 @@ class Simulation:
             AssertionError: what was not true, the seed, and the last things that happened.
         """
         try:
-            self.world.run(self._is_over, LIMIT_S)
+            assert self.world.run(self._is_over, LIMIT_S), f"I1: not over after {LIMIT_S:.0f} s"
             check_end(self.world.store, self.sweep.id)
             check_story(self.world.store, self.sweep.id)
             check_rows(self.world.store, self.sweep.id, self.crew.started)

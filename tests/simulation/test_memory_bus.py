@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from conformance.bus import BusConformance
 from simulation.memory_bus import Broker, MemoryAgentBus, MemoryControllerBus
@@ -24,3 +27,6 @@ class TestMemoryBus(BusConformance):
 
     def flush(self) -> None:
         self._broker.flush()
+
+    def remember(self) -> Callable[[], object]:
+        return partial(self._broker.restore, self._broker.snapshot())
