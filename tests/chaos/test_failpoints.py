@@ -17,11 +17,13 @@ import pytest
 from acceptance.commands import DEADLINE_S, Place, Started
 from chaos.nursery import Nursery
 
+from sweepyard.bus.controller_side import RedisControllerBus
+from sweepyard.bus.wire import AttemptRef
 from sweepyard.client import Client
 from sweepyard.clock import wait_until
 from sweepyard.errors import Unavailable
 from sweepyard.failpoints import AGENT, CONTROLLER, EXIT_CODE, VARIABLE
-from sweepyard.tracking.records import SWEEP_ENDED
+from sweepyard.tracking.records import RUN_ENDED, SWEEP_ENDED
 from sweepyard.tracking.sql import open_store
 
 Answer = TypeVar("Answer")
@@ -144,15 +146,22 @@ class Story:
             return True
         over = self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
         if self._is_dead(self._agent) or not over:
-            # The next agent comes when this one is known to be gone: results keep their order.
-            assert wait_until(self._nobody_is_there, DEADLINE_S, 0.1)
+            # The next agent comes when all that this one had is in the queue again: results keep their order.
+            assert wait_until(self._all_waits, DEADLINE_S, 0.1), self._service.text
             self._agent = self._start("agent", self._sweep_id)
             return True
         return False
 
-    def _nobody_is_there(self) -> bool:
+    def _all_waits(self) -> bool:
+        """Whether each open run is in the queue. That nobody is there is not enough: one who died before its first
+        word was heard may have taken an offer."""
         agents = self._insist(lambda: self.client.agents(self._sweep_id))
-        return all(agent.state != "active" for agent in agents)
+        runs = self._insist(lambda: self.client.runs(self._sweep_id)).items
+        there = self._insist(lambda: self.client.connect(self._sweep_id))
+        bus = RedisControllerBus(there.redis_url, there.prefix, bytes.fromhex(there.signing_key))
+        queued = bus.waiting(self._sweep_id)
+        open_now = {AttemptRef(run.id, run.attempt) for run in runs if run.state not in RUN_ENDED}
+        return open_now <= queued and all(agent.state != "active" for agent in agents)
 
     def _insist(self, ask: Callable[[], Answer]) -> Answer:
         """The answer of a service that may die over it."""
