@@ -46,7 +46,7 @@ def agents(
         found = find_sweep(client, sweep_id)
         known = client.agents(found.id)
         for verb, ref in wishes:
-            changed = client.order_agent(found.id, _find(known, ref).id, verb)
+            changed = client.order_agent(found.id, _find(known, ref, found.id).id, verb)
             echo(f"Agent {changed.id} is {agent_state(changed)}")
     if wishes:
         return
@@ -56,9 +56,9 @@ def agents(
         make_console().print(agents_list(known) if known else "No agents yet.")
 
 
-def _find(known: list[AgentView], ref: str) -> AgentView:
+def _find(known: list[AgentView], ref: str, sweep_id: str) -> AgentView:
     """By id, or by host and process: the last one that was seen."""
     found = [agent for agent in known if ref in (agent.id, f"{agent.host}/{agent.pid}")]
     if not found:
-        raise NotFound(f"There is no agent '{ref}'. `sweepyard agents ID` lists them.")
+        raise NotFound(f"There is no agent '{ref}'. `sweepyard agents {sweep_id}` lists them.")
     return max(found, key=lambda agent: agent.last_seen_at)

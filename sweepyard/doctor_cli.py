@@ -54,12 +54,15 @@ def _print_acl(settings: Settings) -> None:
     from sweepyard.bus.acl import acl_file
     from sweepyard.bus.checkup import examine
     from sweepyard.clock import SYSTEM_CLOCK
-    from sweepyard.doctor import redis_url_of, store_url_of
+    from sweepyard.doctor import store_url_of
     from sweepyard.tracking.sql import open_store
 
-    url = redis_url_of(settings)
+    url = settings.redis_url
     if url is None:
-        raise UserError("For which Redis? Its version decides what may stand in the file: give --redis-url.")
+        raise UserError(
+            "For which Redis? Its version decides what may stand in the file: give --redis-url. "
+            "The embedded one has a password of its own, and needs no file."
+        )
     facts = examine(url, SYSTEM_CLOCK)
     store = open_store(store_url_of(settings))
     prefix = f"sy-{store.instance_id}"

@@ -27,7 +27,7 @@ def backup(url: str, target: Path) -> int:
     The store may be served meanwhile; the snapshot is of one moment. `target` appears when it is whole.
 
     Raises:
-        UserError: PostgreSQL, no store there, or a `target` that exists already.
+        UserError: PostgreSQL, no store there, or a `target` that exists already, or in no directory.
         Unavailable: it can not be read, or the target not be written.
     """
     source = _file(url)
@@ -35,6 +35,8 @@ def backup(url: str, target: Path) -> int:
         raise UserError(f"There is no store at {source}.")
     if target.exists():
         raise UserError(f"{target} exists already. Name another file, or remove it.")
+    if not target.absolute().parent.is_dir():
+        raise UserError(f"There is no directory {target.absolute().parent}. Make it, or choose another.")
     with _explained(source, target), _whole(target) as unfinished, closing(_open(source)) as connection:
         connection.execute("VACUUM INTO ?", (str(unfinished),))
     return target.stat().st_size

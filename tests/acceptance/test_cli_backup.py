@@ -77,6 +77,8 @@ def test_what_is_no_backup_changes_nothing(tmp_path: Path, sqlite_url: str) -> N
     backup(sqlite_url, copy)
     with pytest.raises(UserError, match="exists already"):
         backup(sqlite_url, copy)
+    with pytest.raises(UserError, match="There is no directory /"):
+        backup(sqlite_url, tmp_path / "none" / "copy.db")
     with pytest.raises(Conflict, match="in use"):
         restore(sqlite_url, copy, force=True)
     store.close()

@@ -69,6 +69,8 @@ def test_the_doctor_examines_a_service_that_runs(place: Place) -> None:
     found = place.json("doctor")
     assert {finding["state"] for finding in found} == {"ok"}, found
     assert {"redis persistence", "store schema", "store file system", "agents"} <= {one["what"] for one in found}
+    embedded = place.run("doctor", "--acl")
+    assert (embedded.returncode, "give --redis-url" in embedded.stderr) == (2, True)
 
 
 def test_a_sweep_runs_with_the_users_of_the_acl_file_and_agents_can_do_no_more(place: Place) -> None:
