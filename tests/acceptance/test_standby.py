@@ -53,6 +53,7 @@ def serve(place: Place, name: str, store_url: str, *words: str) -> tuple[Started
     return started, json.loads((place.path / name / "service.json").read_text())["url"]
 
 
+@pytest.mark.timeout(300)
 def test_the_lead_goes_round_and_no_run_is_lost_or_counted_twice(
     place: Place, postgres_url: str, redis_url: str, admin: psycopg.Connection
 ) -> None:
