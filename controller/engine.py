@@ -33,7 +33,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.plain import Params
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import Actor, Agent, PriorRun, Run, RunState, SpecVersion, Sweep
+from sweepyard.tracking.records import CREATED, Actor, Agent, PriorRun, Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
 TICK_S = 1.0
@@ -133,7 +133,7 @@ class Engine:
             ledger = Ledger.new(sweep, known)
             self._reconciler.add(ledger)
             ledger.tell(tx, "sweep.created", f"{spec.method} search with seed {sweep.seed}", now)
-            tx.add_audit(entry_of(by, "sweep.create", sweep.id, sweep, now))
+            tx.add_audit(entry_of(by, CREATED, sweep.id, sweep, now))
             return sweep
 
         if is_costly(spec.method):

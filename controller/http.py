@@ -38,19 +38,21 @@ def make_app(
 
     `closing`: set it when the server is about to end, so that open event streams do.
     """
+    limits = limits or Limits()
     app = _Api(
         title="sweepyard",
         version=version("sweepyard"),
         docs_url=None,  # both would load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        middleware=[Middleware(Guard, api_key=api_key, keys=store, clock=clock, limits=limits or Limits())],
+        middleware=[Middleware(Guard, api_key=api_key, keys=store, clock=clock, limits=limits)],
     )
     app.state.parts = Parts(
         store=store,
         engine=engine,
         connection=connection,
         clock=clock,
+        sweeps_per_key=limits.sweeps_per_key,
         closing=closing or threading.Event(),
     )
     app.include_router(router)

@@ -17,11 +17,12 @@ MOST_CALLERS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the service takes from one address, and in one body."""
+    """What the service takes from one address, in one body, and of one editor's key: so many sweeps not over."""
 
     requests_per_s: float = 200.0
     wrong_keys: int = 10
     body_bytes: int = 1024 * 1024
+    sweeps_per_key: int = 1000
 
 
 class Meter:

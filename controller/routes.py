@@ -20,9 +20,9 @@ from sweepyard.controller.problems import responses
 from sweepyard.controller.spec import read_spec
 from sweepyard.controller.stream import Streams
 from sweepyard.controller.yamlfile import from_python
-from sweepyard.errors import NotFound
+from sweepyard.errors import Conflict, NotFound
 from sweepyard.tracking.port import RunSort, Store
-from sweepyard.tracking.records import Actor, Run, RunState, Sweep
+from sweepyard.tracking.records import Actor, Role, Run, RunState, Sweep
 from sweepyard.views import (
     AgentView,
     AuditPage,
@@ -60,6 +60,7 @@ class Parts:
     engine: EnginePort
     connection: ConnectionInfo
     clock: Clock
+    sweeps_per_key: int
     closing: threading.Event
     streams: Streams = field(default_factory=Streams)
 
@@ -137,11 +138,12 @@ class SweepRequest(BaseModel):
         return self
 
 
-@router.post("/sweeps", status_code=201, responses=responses(400, 413))
+@router.post("/sweeps", status_code=201, responses=responses(400, 409, 413))
 def create_sweep(
     body: SweepRequest, parts: WithParts, caller: Caller, request: Request, response: Response
 ) -> NewSweep:
     """Create a sweep."""
+    _refuse_too_many(parts, caller)
     source, name = (body.config, "sweep config") if body.yaml is None else (body.yaml, "sweep.yaml")
     wishes = {"project": body.project, "entity": body.entity, "name": body.name}
     spec = read_spec(source or {}, name=name, lenient=body.lenient, overrides=wishes)
@@ -150,6 +152,16 @@ def create_sweep(
     sweep = parts.engine.create_sweep(spec, known, by=caller)
     response.headers["Location"] = f"/api/v1/sweeps/{sweep.id}"
     return views.new_sweep(parts.store, sweep, str(request.base_url), (*spec.notes, *notes))
+
+
+def _refuse_too_many(parts: Parts, caller: Actor) -> None:
+    """Sweeps that are not over cost everybody: the engine has them all in mind. An admin knows that."""
+    if caller.role is Role.admin or parts.store.open_sweeps_of(caller.name) < parts.sweeps_per_key:
+        return
+    raise Conflict(
+        f"The key '{caller.name}' has {parts.sweeps_per_key} sweeps that are not over, which is as many as one "
+        "may have (SWEEPYARD_SWEEPS_PER_KEY). Stop or cancel some of them."
+    )
 
 
 @router.get("/sweeps")

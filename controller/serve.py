@@ -101,6 +101,7 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
                 requests_per_s=settings.requests_per_s,
                 wrong_keys=settings.wrong_keys,
                 body_bytes=settings.body_kib * 1024,
+                sweeps_per_key=settings.sweeps_per_key,
             ),
             closing=closing,
         )

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         10, ge=1, description="After so many wrong API keys an address may show one more each 30 s."
     )
     body_kib: int = Field(1024, ge=1, description="The most that a request may bring, in KiB.")
+    sweeps_per_key: int = Field(
+        1000, ge=1, description="The most sweeps that an editor's key may have which are not over."
+    )
     heartbeat_s: float = Field(5.0, gt=0, description="How often an agent says that it lives.")
     lost_after_s: float = Field(15.0, gt=0, description="Silence after which an agent is given up as lost.")
     stop_after_s: float = Field(

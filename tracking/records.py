@@ -398,6 +398,10 @@ class Actor:
     address: str = ""
 
 
+CREATED = "sweep.create"
+"""The verb of who creates a sweep."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """Who did what, to what, and when: written with the change itself, and never changed."""

@@ -17,6 +17,7 @@ from sweepyard.tracking.migrations import migrate
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
+    CREATED,
     RUN_SCORED,
     SWEEP_ENDED,
     Actor,
@@ -299,6 +300,11 @@ class SqlStore:
     def audit(self, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
         chosen = select(*audit.c).order_by(audit.c.id.desc()).limit(limit)
         return self._all(AuditEntry, chosen if before_id is None else chosen.where(audit.c.id < before_id))
+
+    def open_sweeps_of(self, actor: str) -> int:
+        theirs = (audit.c.actor == actor, audit.c.verb == CREATED, audit.c.target == sweeps.c.id)
+        going_on = sweeps.c.state.not_in(list(SWEEP_ENDED))
+        return int(self._scalar(select(func.count(sweeps.c.key)).where(going_on, exists().where(*theirs))))
 
     def add_api_key(self, key: ApiKey, by: Actor) -> None:
         """Keys are no part of what a controller writes: whoever can open the store may add one.

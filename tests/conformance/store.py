@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sweepyard.errors import Fenced, IllegalTransition
 from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import (
+    CREATED,
     Actor,
     Agent,
     Attempt,
@@ -526,6 +527,21 @@ class StoreConformance:
         with begin() as t:
             assert t.prune_audit(3.0) == 3
         assert [entry.target for entry in store.audit()] == ["s4", "s3"]
+
+    def test_an_actor_s_sweeps_that_are_not_over(self, store: Store, begin: Begin) -> None:
+        mine, theirs = (Actor(name=name, role=Role.editor) for name in ("me", "they"))
+        states = {
+            "s1": SweepState.running,
+            "s2": SweepState.paused,
+            "s3": SweepState.finished,
+            "s4": SweepState.pending,
+        }
+        with begin() as t:
+            for id, state in states.items():
+                t.add_sweep(Sweep(id=id, entity="e", project="p", name="", spec={}, seed=1, state=state))
+                t.add_audit(AuditEntry.of(theirs if id == "s4" else mine, CREATED, id, at=1.0))
+            t.add_audit(AuditEntry.of(mine, "sweep.pause", "s4", at=2.0))
+        assert [store.open_sweeps_of(name) for name in ("me", "they", "nobody")] == [2, 1, 0]
 
     def test_a_batch_may_be_empty(self, store: Store, begin: Begin, run: Run) -> None:
         with begin() as t:

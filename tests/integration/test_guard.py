@@ -23,6 +23,7 @@ from sweepyard.tracking.sql import SqlStore, open_store
 
 API = "/api/v1"
 ME = Actor(name="me", role=Role.admin)
+ROLES = {"greedy": Role.editor, "neighbour": Role.editor, "root": Role.admin}
 
 
 @contextmanager
@@ -64,6 +65,23 @@ class TestLimits:
         with asking(local, limits=Limits(requests_per_s=2)) as http:
             codes = [http.get(f"{API}/health").status_code for _ in range(21)]
         assert codes[:20] == [200] * 20
+
+    def test_a_key_has_so_many_sweeps_that_are_not_over(self, local: SqlStore) -> None:
+        keys = {name: new_key(name, role, 1.0) for name, role in ROLES.items()}
+        for _, key in keys.values():
+            local.add_api_key(key, ME)
+
+        def create(name: str) -> Response:
+            return http.post(f"{API}/sweeps", json={"config": CONFIG}, headers=bearer(keys[name][0]))
+
+        with asking(local, limits=Limits(sweeps_per_key=2)) as http:
+            first, second, third = (create("greedy") for _ in range(3))
+            assert (first.status_code, second.status_code, third.status_code) == (201, 201, 409)
+            assert "'greedy' has 2 sweeps that are not over" in third.json()["detail"]
+            assert create("neighbour").status_code == 201
+            assert [create("root").status_code for _ in range(3)] == [201] * 3
+            http.post(f"{API}/sweeps/{first.json()['id']}/cancel", headers=bearer(keys["greedy"][0]))
+            assert create("greedy").status_code == 201
 
     def test_many_wrong_keys_and_the_address_is_locked_out(self, local: SqlStore) -> None:
         shown, key = new_key("ci", Role.viewer, 1.0)

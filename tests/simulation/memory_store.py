@@ -21,6 +21,7 @@ from sweepyard.tracking.lifecycle import ATTEMPT_MOVES, RUN_MOVES, SWEEP_MOVES, 
 from sweepyard.tracking.port import RunSort
 from sweepyard.tracking.records import (
     ATTEMPT_OPEN,
+    CREATED,
     RUN_SCORED,
     SWEEP_ENDED,
     Agent,
@@ -107,6 +108,10 @@ class MemoryStore:
     def audit(self, *, before_id: int | None = None, limit: int = 100) -> list[AuditEntry]:
         mine = [each for each in self._all("audit") if before_id is None or each.id < before_id]
         return mine[::-1][:limit]
+
+    def open_sweeps_of(self, actor: str) -> int:
+        theirs = {each.target for each in self._all("audit") if (each.actor, each.verb) == (actor, CREATED)}
+        return sum(each.id in theirs and each.state not in SWEEP_ENDED for each in self._all("sweeps"))
 
     def take_over(self, *, name: str = "", home: str = "", seen: int | None = None, above: int = 0) -> int:
         with self._tables.writing:
