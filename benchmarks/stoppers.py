@@ -195,6 +195,7 @@ TUNERS: dict[str, Callable[..., Tuner]] = {
     "bayes, no stopping": _ours("bayes"),
     "bayes + hyperband": _ours("bayes", type="hyperband", min_iter=1),
     "bayes + asha": _ours("bayes", type="asha"),
+    "bayes + brackets": _ours("bayes", type="asha", brackets=3),
     "bayes + median": _ours("bayes", type="median"),
     "bayes + curve": _ours("bayes", type="curve"),
     "bayes + auto": _ours("bayes", type="auto"),

@@ -75,9 +75,9 @@ class CurveRule:
 
     @classmethod
     def auto(cls, rule: Mapping[str, Any], objective: Objective) -> CurveRule:
-        """The rule for those who do not want to choose."""
+        """The rule for those who do not want to choose. It speaks as soon as one run has gone each step."""
         given = {key: rule[key] for key in ("max_iter", "min_iter") if key in rule}
-        return cls(objective, probability=None, **given)
+        return cls(objective, probability=None, min_peers=1, **given)
 
     def judge(self, run_id: str, curves: Curves) -> Verdict | None:
         curve = curves.get(run_id)
@@ -111,7 +111,8 @@ class CurveRule:
         elif horizon is None:
             text = "how long a run is will be known when one has finished, or by max_iter"
         elif (prospect := self._prospect(run_id, curves, horizon)) is None:
-            text = f"it takes {self._min_peers} runs that went before it to foretell where it ends"
+            came = "a run that has" if self._min_peers == 1 else f"{self._min_peers} runs that have"
+            text = f"it takes {came} gone the whole way to foretell where it ends"
         else:
             text = f"at {curve.resource:g}: {self._story(prospect)}"
         return [Outlook(rule=self._name, text=text)]

@@ -23,7 +23,7 @@ def training(level: float) -> list[float]:
 def test_a_hopeless_run_is_stopped_and_the_search_learns_where_it_would_have_ended(yard: Yard) -> None:
     sweep = yard.sweep(method="bayes", run_cap=9, early_terminate={"type": "auto", "max_iter": WHOLE})
     hand = yard.hand(sweep)
-    for level in (3.0, 0.5, 2.0, 4.0, 1.0, 0.45, 0.4):
+    for level in (4.0, 3.0, 2.0, 1.0, 0.5, 0.45, 0.4):
         whole = hand.start()
         hand.log(whole, *training(level))
         hand.end(whole)

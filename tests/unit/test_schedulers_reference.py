@@ -1,12 +1,14 @@
-"""Each rule against a slow and obvious one, which reads the rows themselves, on 10,000 random histories.
+"""Each rule against a slow and obvious one, which reads the rows themselves, on random histories.
 
-A history is a list of rows of a few runs, in the order of arrival: values with ties, not-a-number, rows without
-the metric (gaps), resources that jump, repeat or go back (late rows), runs that end.
+HISTORIES says how many for each rule; a test run has fewer. A history is a list of rows of a few runs, in the
+order of arrival: values with ties, not-a-number, rows without the metric (gaps), resources that jump, repeat or
+go back (late rows), runs that end.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import random
 from statistics import mean, median
 
@@ -18,7 +20,8 @@ from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.tracking.records import Objective
 
-HISTORIES = 1250  # of each: 10,000 in all
+HISTORIES = int(os.environ.get("HISTORIES", "1250"))
+FORETOLD = int(os.environ.get("HISTORIES", "200"))
 NAN = float("nan")
 OFFSET = np.random.default_rng(np.random.SeedSequence([7])).random()
 
@@ -200,13 +203,17 @@ def slow_likeness(one, other, points):
     return math.exp(-squares / (2 * 0.3**2))
 
 
-def slow_ends(curves, maximize, horizon):
-    """Where each curve ends, scaled: (mean, standard deviation). Losses, knots, links and runs one by one."""
-    sign = -1 if maximize else 1
+def knots_to(horizon):
     knots = [1]
     while max(knots[-1] + 1, math.floor(knots[-1] * 1.3)) < horizon:
         knots.append(max(knots[-1] + 1, math.floor(knots[-1] * 1.3)))
-    knots.append(horizon)
+    return [*knots, horizon]
+
+
+def slow_ends(curves, maximize, horizon):
+    """Where each curve ends, scaled: (mean, deviation, value now). Losses, knots, links and runs one by one."""
+    sign = -1 if maximize else 1
+    knots = knots_to(horizon)
     bests = sorted(min(sign * value for value in curve.values) for curve in curves)
     spread = median(bests) - bests[0] or max(1e-100, 1e-6 * abs(bests[0]))
 
@@ -248,7 +255,7 @@ def slow_ends(curves, maximize, horizon):
     for n, (curve, each) in enumerate(zip(curves, every, strict=True)):
         now = scaled(min(sign * value for value in curve.values))
         if not each:
-            ends.append((now, width))
+            ends.append((now, width, now))
             continue
         value, gain, cov = each[-1], each[-2] - each[-1] if len(each) > 1 else 0.0, np.zeros((2, 2))
         for found, inverse, variance, likely in links[len(each) - 1 :]:
@@ -257,29 +264,64 @@ def slow_ends(curves, maximize, horizon):
             turn = np.array([[1 - found[1], -found[2]], [found[1], found[2]]])
             gain = float(found @ row) + likely(n)
             value, cov = value - gain, turn @ cov @ turn.T + noise * np.array([[1, -1], [-1, 1]])
-        ends.append((min(value, now), math.sqrt(cov[0, 0])))
+        ends.append((min(value, now), math.sqrt(cov[0, 0]), now))
     return ends
 
 
-def test_runs_end_where_the_slow_chain_ends():
+def slow_stops(curves, ends, me, horizon, probability):
+    """What the rule decides about curve `me`; None where it is too close to tell by rounded numbers."""
+    curve, now = curves[me], [mean_now for _, _, mean_now in ends]
+    points = list(zip(curve.positions, curve.values, strict=True))
+    knots = knots_to(horizon)
+    if curve.resource >= horizon or came_to(points, knots) is None:
+        return False
+    ahead = [knot for knot in knots if knot > curve.resource]
+    went = min(sum(each.finished or each.resource >= knot for each in curves) for knot in ahead)
+    if went < (1 if probability is None else 5):
+        return False
+    mean, std, _ = ends[me]
+    rivals = [ends[n][0] for n, each in enumerate(curves) if n != me and not each.ended]
+    allowed = probability or (1 - curve.resource / horizon) / (len(curves) + 1)
+    t = (min(now) - mean) / max(std, 1e-6)
+    chance = 0.5 + 0.375 * t / math.sqrt(1 + t * t / 4) * (1 - t * t / (1 + t * t / 4) / 12)
+    ahead_of_all = min([*now, *rivals]) - mean
+    if abs(chance - allowed) < 1e-6 or abs(ahead_of_all) < 1e-6:
+        return None
+    return ahead_of_all < 0 and chance < allowed
+
+
+def curves_of(dice):
+    """Of up to 12 runs, at resources that jump and repeat, with values that are ties or far apart."""
+    curves = []
+    for number in range(dice.randint(1, 12)):
+        params = {"rate": dice.random(), "kind": dice.choice("ab"), "size": dice.choice([None, 1.0, 2.0])}
+        curve = Curve(number=number, params={k: v for k, v in params.items() if dice.random() < 0.9})
+        for _ in range(dice.randint(1, 15)):
+            value = float(dice.choice([dice.randint(0, 9), dice.gauss(0, 100)]))
+            curve.add(value, curve.resource + dice.choice([0, 0.5, 1, 2]))
+        curve.finished = dice.random() < 0.4
+        curve.ended = curve.finished or dice.random() < 0.4
+        curves.append(curve)
+    return curves
+
+
+def test_runs_end_where_the_slow_chain_ends_and_are_stopped_for_it():
     dice = random.Random("curve")
-    for i in range(200):
-        goal = ("minimize", "maximize")[i % 2]
-        curves = []
-        for number in range(dice.randint(1, 12)):
-            params = {"rate": dice.random(), "kind": dice.choice("ab"), "size": dice.choice([None, 1.0, 2.0])}
-            curve = Curve(number=number, params={k: v for k, v in params.items() if dice.random() < 0.9})
-            for _ in range(dice.randint(1, 15)):
-                curve.add(
-                    float(dice.choice([dice.randint(0, 9), dice.gauss(0, 100)])),
-                    curve.resource + dice.choice([0, 0.5, 1, 2]),
-                )
-            curve.finished = dice.random() < 0.4
-            curves.append(curve)
-        horizon = dice.choice([3, 10, 25])
+    stops = {"curve": 0, "auto": 0}
+    for i in range(FORETOLD):
+        objective = Objective(name="loss", goal=("minimize", "maximize")[i % 2])
+        curves, horizon = curves_of(dice), dice.choice([3, 10, 25])
 
-        means, stds = Foreteller(curves, Objective(name="loss", goal=goal), horizon).ends()
+        means, stds = Foreteller(curves, objective, horizon).ends()
 
-        slow = np.array(slow_ends(curves, goal == "maximize", horizon))
-        np.testing.assert_allclose(means, slow[:, 0], rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(stds, slow[:, 1], rtol=1e-6, atol=1e-6)
+        slow = slow_ends(curves, i % 2 == 1, horizon)
+        np.testing.assert_allclose(means, [mean for mean, _, _ in slow], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(stds, [std for _, std, _ in slow], rtol=1e-6, atol=1e-6)
+        for kind in stops:
+            fast = make_scheduler({"type": kind, "max_iter": horizon}, objective)
+            for me in range(len(curves)):
+                verdict = fast.judge(me, dict(enumerate(curves)))
+                expected = slow_stops(curves, slow, me, horizon, 0.05 if kind == "curve" else None)
+                assert expected in (None, verdict is not None), (kind, curves, me, verdict)
+                stops[kind] += verdict is not None
+    assert min(stops.values()) > FORETOLD / 20
