@@ -150,6 +150,23 @@ def test_a_restarted_controller_goes_on_where_the_last_one_was(yard: Yard) -> No
     assert runs[0].lines == 2
 
 
+def test_a_clock_that_jumps_costs_nothing(yard: Yard) -> None:
+    sweep = yard.sweep(run_cap=2)
+    hand = yard.hand(sweep)
+    for wrong_s in (3600.0, -3600.0):
+        offer = hand.start()
+        hand.log(offer, 3.0)
+        hand.is_heard(offer)
+        yard.clock.wrong_s = wrong_s
+        hand.log(offer, 2.0)
+        hand.is_heard(offer)
+        hand.end(offer)
+    assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
+    for run in yard.store.runs(sweep.id):
+        assert (run.state, run.attempt, run.objective) == (RunState.finished, 1, 2.0)
+        assert [row.data["loss"] for row in yard.store.history(run.key)] == [3.0, 2.0]
+
+
 def test_a_flushed_redis_costs_nothing(yard: Yard, redis_url: str) -> None:
     sweep = yard.sweep(run_cap=2)
     hand = yard.hand(sweep)

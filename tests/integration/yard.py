@@ -33,12 +33,13 @@ LOST_AFTER_S = 600.0
 
 
 class ClockAhead(SystemClock):
-    """The machine's clock, and as far ahead of it as a test wants."""
+    """The machine's clock, and as far ahead of it as a test wants; `wrong_s`: what people see, in addition."""
 
     ahead_s = 0.0
+    wrong_s = 0.0
 
     def wall(self) -> float:
-        return super().wall() + self.ahead_s
+        return super().wall() + self.ahead_s + self.wrong_s
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead_s
