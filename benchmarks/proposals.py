@@ -117,6 +117,11 @@ class Floor:
     def intact(self) -> bool:
         return True
 
+    def queues(self) -> set[str]:
+        return set()
+
+    def close(self, sweep_id: str) -> None: ...
+
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None: ...
 
     def forget(self, upto: str) -> None: ...
@@ -124,6 +129,19 @@ class Floor:
     def remove_presence(self, agent_id: str) -> None: ...
 
     def tell(self, agent_id: str, **words: Any) -> None: ...
+
+
+class TimedEngine(Engine):
+    """Keeps how long each of its steps took: nobody else is served meanwhile."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.steps_ms: list[float] = []
+
+    def _step(self, items: list[Any]) -> None:
+        begin = time.monotonic()
+        super()._step(items)
+        self.steps_ms.append(1000 * (time.monotonic() - begin))
 
 
 def past(store: Store, runs: int) -> Sweep:
@@ -144,20 +162,20 @@ def past(store: Store, runs: int) -> Sweep:
     return sweep
 
 
-def ours(runs: int, agents: int, mean_s: float, waits: int) -> tuple[list[float], list[Run]]:
-    """The waits in milliseconds, and the runs that were waited for."""
+def ours(runs: int, agents: int, mean_s: float, waits: int) -> tuple[list[float], list[float], list[Run]]:
+    """The waits and the steps in milliseconds, and the runs that were waited for."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{Path(folder) / 'store.db'}")
         sweep = past(store, runs)
         floor = Floor(sweep.id, agents, mean_s)
         epoch = store.take_over()
-        engine = Engine(store, floor, SYSTEM_CLOCK, epoch=epoch, lost_after_s=1e6, proposal_deadline_s=60)
+        engine = TimedEngine(store, floor, SYSTEM_CLOCK, epoch=epoch, lost_after_s=1e6, proposal_deadline_s=60)
         engine.start()
         floor.work(waits + agents)
         engine.stop()
         made = store.runs(sweep.id)[runs + 2 * agents :]
         store.close()
-    return floor.waits_ms[agents:], made
+    return floor.waits_ms[agents:], engine.steps_ms, made
 
 
 def optuna(runs: int, agents: int, asks: int) -> list[float]:
@@ -203,11 +221,13 @@ def main() -> None:
     parser.add_argument("--mean-s", type=float, default=20.0)
     parser.add_argument("--waits", type=int, default=300)
     given = parser.parse_args()
-    waits, made = ours(given.runs, given.agents, given.mean_s, given.waits)
+    waits, steps, made = ours(given.runs, given.agents, given.mean_s, given.waits)
     print(f"{given.runs} runs ended, {given.agents} agents, runs of {given.mean_s:g} s on average; milliseconds")
     print(f"{'':<34}{'median':>10}{'p95':>10}{'most':>10}")
     print(line("sweepyard, wait for an offer", waits))
     print(line("  cost of a suggestion", [run.detail["cost_ms"] for run in made]))
+    print(line("a step of the controller meanwhile", steps))
+    print(f"{'':<34}p99 {sorted(steps)[int(0.99 * len(steps))]:.1f} of {len(steps):,}")
     unseen = Counter(run.detail["unseen"] for run in made)
     print("  results unseen: " + ", ".join(f"{n} in {unseen[n]} suggestions" for n in sorted(unseen)))
     if find_spec("optuna"):
