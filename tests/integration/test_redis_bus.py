@@ -110,6 +110,9 @@ def test_nothing_in_redis_makes_an_agent_run_code(
     pickles = RqQueue(queue.name, connection=queue.connection, serializer=DefaultSerializer)
     pickles.enqueue("os.system", touch, job_id="x-8")
     pickles.enqueue(CALLABLE, Gadget(canary), job_id="x-9")
+    other_calls = list(calls(str(canary), text))
+    for n, (name, args, kwargs) in enumerate(other_calls):
+        queue.enqueue_call(name, args=args, kwargs=kwargs, job_id=f"y-{n}")
     bad = list(forgeries(offer))
     for shown, signature in bad:
         queue.enqueue(CALLABLE, shown, *signature, job_id=str(Offer.model_validate_json(shown).ref))
@@ -129,8 +132,23 @@ def test_nothing_in_redis_makes_an_agent_run_code(
     assert not canary.exists()
     assert wait_until(lambda: queue.get_job_ids() == [] and not _jobs(queue.connection), DEADLINE_S)
     lines = [record.message for record in caplog.records if record.message.startswith("refused job")]
-    assert len(lines) == 10 + len(bad)
+    assert len(lines) == 10 + len(other_calls) + len(bad) >= 50
     leave.set()
+
+
+NAMES = (
+    *("os.system", "posix.system", "subprocess.call", "builtins.exec", "builtins.eval", "runpy.run_path"),
+    *("importlib.import_module", "rq.utils.import_attribute", "sweepyard.Offer", "sweepyard.offer.run", ""),
+)
+
+
+def calls(canary: str, text: str) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """What else rq would call, each in several ways: by its arguments, as an offer, beside one, with keywords."""
+    code = f"open({canary!r}, 'w')"
+    for name in NAMES:
+        yield name, (code,), {}
+        yield name, (text, sign(KEY, text)), {}
+        yield name, (["touch", canary],), {"shell": True, "instance": "os"}
 
 
 def forgeries(offer: Offer) -> Iterator[tuple[str, tuple[Any, ...]]]:
