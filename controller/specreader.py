@@ -31,7 +31,7 @@ from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.stopmodel import model_of
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
-from sweepyard.search.distributions import infer_distribution
+from sweepyard.search.leaf import infer_distribution
 
 MAX_PROBLEMS = 50
 AnyPart = TypeVar("AnyPart", bound=Part)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.plain import Params
-from sweepyard.search.distributions import Categorical, Distribution, infer_distribution, make_distribution
+from sweepyard.search.distributions import Categorical, Distribution
+from sweepyard.search.leaf import infer_distribution, make_distribution
 from sweepyard.search.operators import ExpressionError
 from sweepyard.search.rules import INACTIVE, Entry, Missing, Path, Rules
 from sweepyard.search.zipped import Unit, together

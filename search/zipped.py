@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sweepyard.errors import Problem, SpecError
-from sweepyard.search.distributions import infer_distribution
+from sweepyard.search.leaf import infer_distribution
 from sweepyard.search.rules import Entry
 
 Leaf: TypeAlias = "tuple[Entry, Mapping[str, Any]]"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweepyard.search.distributions import Categorical, canonical, infer_distribution, make_distribution
+from sweepyard.search.distributions import Categorical, canonical
+from sweepyard.search.leaf import infer_distribution, make_distribution
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -18,7 +18,7 @@ from sweepyard.controller.macros import MACROS
 from sweepyard.controller.spec import Spec, explain, read_spec
 from sweepyard.controller.specmodel import DISTRIBUTIONS, SweepFile
 from sweepyard.errors import SpecError
-from sweepyard.search import distributions
+from sweepyard.search.leaf import DISTRIBUTIONS as MADE
 from sweepyard.search.space import Space
 
 CORPUS = Path(__file__).parents[1] / "corpus"
@@ -212,7 +212,7 @@ def test_the_normal_form_is_json_and_reads_as_itself() -> None:
 
 
 def test_the_search_side_takes_every_distribution() -> None:
-    assert set(DISTRIBUTIONS) == set(distributions.DISTRIBUTIONS)
+    assert set(DISTRIBUTIONS) == set(MADE)
     assert len(Space.from_spec(read_spec(EVERYTHING).parameters).parameters) == 24
 
 

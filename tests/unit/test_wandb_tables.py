@@ -23,8 +23,8 @@ from sweepyard.controller.specmodel import DISTRIBUTIONS, Metric
 from sweepyard.controller.yamlfile import read_text
 from sweepyard.errors import SpecError, UserError
 from sweepyard.plain import Params
-from sweepyard.search.distributions import make_distribution
 from sweepyard.search.grid import GridSearcher
+from sweepyard.search.leaf import make_distribution
 from sweepyard.search.space import Space
 
 BASE: dict[str, Any] = {"method": "random", "parameters": {"x": {"min": 1, "max": 4}}}
