@@ -79,8 +79,9 @@ def chances(task: Any, stream: list[Params], seed: int) -> Iterator[Told]:
         curve.add(float(values[len(curve.values)]))
         done = len(curve.values)
         verdict = rule.judge(str(number), curves)
-        chance = 1.0 if verdict is None or verdict.probability is None else verdict.probability
-        if verdict is not None:
+        speaks = verdict is not None and verdict.action == "stop"
+        chance = verdict.probability if verdict and speaks and verdict.probability is not None else 1.0
+        if speaks:
             best = min(min(each.values) for each in curves.values() if each.values)
             yield Told(chance, finals[number] < best, finals[number] == min(finals))
         curve.finished = done == task.epochs

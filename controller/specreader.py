@@ -28,7 +28,7 @@ from sweepyard.controller.specmodel import (
     SweepFile,
 )
 from sweepyard.controller.spelling import nearest, show, suggest
-from sweepyard.controller.stopmodel import model_of
+from sweepyard.controller.stopmodel import AnyRule, model_of
 from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
 from sweepyard.errors import Problem
 from sweepyard.search.leaf import infer_distribution
@@ -130,8 +130,10 @@ class Reader:
         if not isinstance(raw, dict):
             self._wrong(path, f"must be a mapping, not {show(raw)}")
             return {}
-        kind = raw.get("type", "a rule")
-        part = self._part(model_of(raw), raw, path, whose=f"{kind} takes ")
+        kind, model = raw.get("type", "a rule"), model_of(raw)
+        if model is AnyRule:  # what else it takes depends on its type, which is to be mended first
+            raw = {key: value for key, value in raw.items() if key in AnyRule.model_fields}
+        part = self._part(model, raw, path, whose=f"{kind} takes ")
         return part.plain() if part else {}
 
     def _check_space(self, data: dict[str, Any]) -> None:

@@ -87,16 +87,17 @@ class CurveRule:
         if horizon is None or curve.resource >= horizon or not _at_a_knot(curve, horizon):
             return None
         prospect = self._prospect(run_id, curves, horizon)
-        if prospect is None or prospect.leads:
+        if prospect is None:
             return None
         left = 1.0 - curve.resource / horizon
         allowed = left / (prospect.peers + 1) if self._probability is None else self._probability
-        if prospect.chance >= allowed:
-            return None
+        stop = prospect.chance < allowed and not prospect.leads
+        compared = f"{'below' if prospect.chance < allowed else 'not below'} {self._asked(allowed, left)}"
+        spared = "; no run is foretold to end better" if prospect.leads else ""
         return Verdict(
-            action="stop",
+            action="stop" if stop else "continue",
             rule=self._name,
-            reason=f"at {curve.resource:g}: {self._story(prospect)}, below {self._asked(allowed, left)}",
+            reason=f"at {curve.resource:g}: {self._story(prospect)}, {compared}{spared}",
             rung=curve.resource,
             value=prospect.final,
             threshold=prospect.best,
@@ -110,6 +111,8 @@ class CurveRule:
             text = NO_VALUE
         elif horizon is None:
             text = "how long a run is will be known when one has finished, or by max_iter"
+        elif curve.resource >= horizon:
+            text = f"it has come to {curve.resource:g}, the end of a whole run"
         elif (prospect := self._prospect(run_id, curves, horizon)) is None:
             came = "a run that has" if self._min_peers == 1 else f"{self._min_peers} runs that have"
             text = f"it takes {came} gone the whole way to foretell where it ends"

@@ -37,7 +37,8 @@ def test_a_hopeless_run_is_stopped_and_the_search_learns_where_it_would_have_end
     hand.end(bad, Outcome.stopped)
     assert wait_until(lambda: yard.run_state(bad) is RunState.stopped, DEADLINE_S)
 
-    (decision,) = yard.store.decisions(sweep.id)
+    *spared, decision = yard.store.decisions(sweep.id)
+    assert {each.action for each in spared} == {"continue"}
     assert (decision.rule, decision.run_number, decision.action, decision.rung) == ("auto", 8, "stop", 1)
     assert decision.probability is not None
     assert f"{decision.probability:.1%}" in decision.reason

@@ -130,9 +130,10 @@ def test_the_hopeless_are_stopped_and_the_leader_never(objective):
         curves = {key: mirrored(curve) for key, curve in curves.items()}
     rule = make_scheduler({"type": "curve", "probability": 0.05}, objective)
 
-    assert rule.judge("best", curves) is None
-    verdict = rule.judge("worst", curves)
+    spared, verdict = rule.judge("best", curves), rule.judge("worst", curves)
 
+    assert spared.action == "continue"
+    assert spared.reason.endswith("not below 5.0%; no run is foretold to end better")
     assert (verdict.action, verdict.rung, verdict.peers) == ("stop", 14, 20)
     assert verdict.probability < 0.05
     assert "its chance to beat" in verdict.reason
@@ -149,6 +150,10 @@ def test_nobody_is_judged_before_enough_is_known():
 
     assert CurveRule(LOSS, max_iter=WHOLE).judge("3", short) is None  # nobody has been further
     assert "it takes 5 runs" in CurveRule(LOSS, max_iter=WHOLE).outlook("3", short)[0].text
+    whole = training(dice)
+    assert (
+        CurveRule(LOSS).outlook("whole", {"whole": whole})[0].text == "it has come to 30, the end of a whole run"
+    )
     assert rule.judge("x", {"x": Curve(number=1)}) is None
     assert rule.outlook("x", {"x": Curve(number=1)})[0].text == "it has no value yet"
 
@@ -178,7 +183,7 @@ def test_auto_is_eager_among_few_runs_and_careful_among_many():
         for kind, count in stopped:
             rule = make_scheduler({"type": kind, "max_iter": WHOLE}, LOSS)
             known = dict(list(whole.items())[:count])
-            stopped[kind, count] += sum(rule.judge("new", known | {"new": each}) is not None for each in new)
+            stopped[kind, count] += sum(rule.judge("new", known | {"new": each}).action == "stop" for each in new)
 
     assert stopped["auto", 8] > stopped["curve", 8]
     assert 0 < stopped["auto", 80] < stopped["curve", 80]

@@ -321,7 +321,8 @@ def test_runs_end_where_the_slow_chain_ends_and_are_stopped_for_it():
             fast = make_scheduler({"type": kind, "max_iter": horizon}, objective)
             for me in range(len(curves)):
                 verdict = fast.judge(me, dict(enumerate(curves)))
+                stop = verdict is not None and verdict.action == "stop"
                 expected = slow_stops(curves, slow, me, horizon, 0.05 if kind == "curve" else None)
-                assert expected in (None, verdict is not None), (kind, curves, me, verdict)
-                stops[kind] += verdict is not None
+                assert expected in (None, stop), (kind, curves, me, verdict)
+                stops[kind] += stop
     assert min(stops.values()) > FORETOLD / 20
