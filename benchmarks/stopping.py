@@ -13,7 +13,7 @@ time, the mean rank, how many searches these are means of, how many runs were st
 stopping saved of the runs that were started, how often a stopped run would have been better in the end than all
 that finished, and of the runs stopped at a chance below 5 % the share that would have beaten the best of that
 moment. Then the differences of `bayes + auto` to all others where both searched the same task with the same
-seed, and the 95 % intervals of a bootstrap.
+seed, and the 95 % intervals of a bootstrap over tasks and seeds.
 
 Set OMP_NUM_THREADS=1. Peers need `optuna`, `sweeps` and `syne-tune`; those that are missing are left out.
 """
@@ -197,20 +197,29 @@ def _print_tables(found: list[Search], tuners: list[str]) -> None:
 
 
 def _print_differences(here: list[Search], tuners: list[str]) -> None:
-    """`OURS` minus each other one, where both searched the same task with the same seed; 95 % by bootstrap."""
+    """`OURS` minus each other one, where both searched the same task with the same seed: means over tasks."""
     regrets = {(each.tuner, each.task, each.seed): each.regrets for each in here}
     ours = {key[1:]: each for key, each in regrets.items() if key[0] == OURS}
-    rng = np.random.default_rng(0)
     print(f"\n| {OURS} minus | pairs | 10 % | 25 % | 50 % | 100 % |\n|---|---|---|---|---|---|")
     for name in tuners:
-        pairs = [case for case in ours if (name, *case) in regrets]
-        if name == OURS or len(pairs) < 2:
-            continue
-        apart = np.array([np.subtract(ours[case], regrets[name, *case]) for case in pairs])
-        means = apart[rng.integers(len(pairs), size=(10_000, len(pairs)))].mean(axis=1)
-        low, high = np.quantile(means, [0.025, 0.975], axis=0)
-        cells = [f"{m:+.3f} ({a:+.3f} to {b:+.3f})" for m, a, b in zip(apart.mean(axis=0), low, high, strict=True)]
-        print(f"| {name} | {len(pairs)} | {' | '.join(cells)} |")
+        apart: dict[str, list[Any]] = {}
+        for task, seed in ours:
+            if name != OURS and (name, task, seed) in regrets:
+                apart.setdefault(task, []).append(np.subtract(ours[task, seed], regrets[name, task, seed]))
+        if pairs := sum(len(each) for each in apart.values()):
+            by_task = [np.array(each) for each in apart.values()]
+            mean = np.mean([each.mean(axis=0) for each in by_task], axis=0)
+            low, high = np.quantile(_redrawn(by_task), [0.025, 0.975], axis=0)
+            cells = [f"{m:+.3f} ({a:+.3f} to {b:+.3f})" for m, a, b in zip(mean, low, high, strict=True)]
+            print(f"| {name} | {pairs} | {' | '.join(cells)} |")
+
+
+def _redrawn(by_task: list[Any], draws: int = 10_000) -> Any:
+    """Means of a bootstrap: of tasks, and of the seeds of each. Shape (draws, marks)."""
+    rng = np.random.default_rng(0)
+    means = np.stack([each[rng.integers(len(each), size=(draws, len(each)))].mean(axis=1) for each in by_task])
+    tasks = rng.integers(len(by_task), size=(draws, len(by_task)))
+    return means[tasks, np.arange(draws)[:, None]].mean(axis=1)
 
 
 def _row(name: str, rows: list[Search], ranks: dict[str, float]) -> str:
