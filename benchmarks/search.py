@@ -2,15 +2,15 @@
 
     python benchmarks/search.py                                              functions of synthetic.py
     python benchmarks/search.py --suites recorded --methods random,bayes     real trainings, recorded
-    python benchmarks/search.py --bench FOLDER --suites public --workers 1,8 --seeds 5 --results FILE
+    python benchmarks/search.py --bench FOLDER --suites public,kin --workers 1,8 --seeds 5 --results FILE
     python benchmarks/search.py --price 100,1000,10000                       CPU time of a proposal
     python benchmarks/search.py --methods bayes --set bayes.searcher._AMBITION=0   without an ingredient
 
-FOLDER holds `bench.py` (`load_tasks`), `simulate.py` (`run_search`) and task files. All methods get the same tasks
-and seeds. FILE gets a line of JSON for each search, and a search that it has is not run
-again: so peers are measured once. `--with FILE` adds results of other runs. The tables are printed as Markdown:
-the mean regret (0 is the best known value, 1 the median random config), ranks, and the difference to the best peer
-with a bootstrap interval over tasks.
+FOLDER holds `bench.py` (`load_tasks`), `simulate.py` (`run_search`) and task files; the suite `kin` is what kin.py
+makes of it. All methods get the same tasks and seeds. FILE gets a line of JSON for each search, and a search that
+it has is not run again: so peers are measured once. `--with FILE` adds results of other runs. The tables are
+printed as Markdown: the mean regret (0 is the best known value, 1 the median random config), ranks, and the
+difference to the best peer with a bootstrap interval over tasks.
 
 Set OMP_NUM_THREADS=1. Peers need the extra `bench`.
 """
@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import kin
 import numpy as np
 import peers
 import search_report
@@ -35,7 +36,7 @@ import synthetic
 import trainings
 from search_report import Search
 
-SUITES = ("synthetic", "recorded", "public")
+SUITES = ("synthetic", "recorded", "public", "kin")
 Run = Callable[..., tuple[list[float], list[float]]]
 
 
@@ -74,10 +75,11 @@ class Suite:
 def _suites(args: argparse.Namespace) -> Iterator[Suite]:
     for name in args.suites.split(","):
         run: Run = run_search
-        if name == "public":
-            sys.path.insert(0, str(args.bench))
-            run = importlib.import_module("simulate").run_search
-            tasks = importlib.import_module("bench").load_tasks(str(args.bench / args.tasks))
+        if name in ("public", "kin"):
+            sys.path.append(str(args.bench))
+            run, bench = importlib.import_module("simulate").run_search, importlib.import_module("bench")
+            path = str(args.bench / args.tasks)
+            tasks = bench.load_tasks(path) if name == "public" else kin.load_tasks(args.bench, bench)
         else:
             tasks = synthetic.TASKS if name == "synthetic" else trainings.load_tasks()
         wanted = args.only.split(",") if args.only else None
@@ -163,7 +165,7 @@ def _print_prices(methods: list[str], counts: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suites", default="synthetic", help=f"of {', '.join(SUITES)}, with commas")
-    parser.add_argument("--bench", type=Path, help="a benchmark folder: the suite `public`")
+    parser.add_argument("--bench", type=Path, help="a benchmark folder: the suites `public` and `kin`")
     parser.add_argument("--tasks", default="public.json", help="a task file in that folder")
     parser.add_argument("--only", help="names of tasks, with commas")
     parser.add_argument("--methods", default="random,bayes", help=f"of {', '.join(peers.NAMES)}; or `all`")
