@@ -122,7 +122,8 @@ class Leadership:
     def _look(self) -> None:
         asked_s = self._clock.monotonic()
         try:
-            beats = self._silence.hear(self._store.leader(), asked_s)
+            leader = self._store.leader()
+            beats = self._silence.hear(leader, asked_s, self._clock.monotonic())
         except Unavailable as error:
             # The leader could not have beaten either: start waiting anew.
             self._silence.begin(self._clock.monotonic())
@@ -202,15 +203,17 @@ class Silence:
     def begin(self, now_s: float) -> None:
         self.since_s = self.until_s = now_s
 
-    def hear(self, leader: Leader, asked_s: float) -> bool:
+    def hear(self, leader: Leader, asked_s: float, heard_s: float) -> bool:
         """Whether there is any sign of life since the last look.
 
-        `asked_s`: when the store was asked. An answer that was long on its way knows nothing of what came later.
+        `asked_s`, `heard_s`: when the store was asked, and when its answer was here: it was true at some time in
+        between. So nothing new means silence until it was asked, and news may be as young as the answer.
         """
-        self.until_s = asked_s
         if leader == self.leader:
+            self.until_s = asked_s
             return False
-        self.leader, self.since_s = leader, asked_s
+        self.leader = leader
+        self.begin(heard_s)
         return True
 
 
