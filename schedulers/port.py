@@ -71,7 +71,7 @@ class Curve:
         """The curve of a run that was stopped at `rung`: up to its first value there."""
         length = (self.index_at(rung) or 0) + 1
         values, positions = self.values[:length], self.positions[:length]
-        return replace(self, values=values, positions=positions, ended=True, memo={})
+        return replace(self, values=values, positions=positions, ended=True, finished=False, memo={})
 
 
 Curves: TypeAlias = Mapping[str, Curve]

@@ -85,6 +85,16 @@ def test_what_finished_is_certain_and_what_was_stopped_is_not():
     assert abs(told[-1].value - min(whole[0].values)) < min(stopped.values) - min(whole[0].values)
 
 
+def test_a_run_that_finished_in_a_dry_run_is_seen_as_the_stopped_one_that_it_would_be():
+    dice = np.random.default_rng(11)
+    whole = [training(dice, n) for n in range(12)]
+
+    told = foretell([*whole[1:], whole[0].until(4)], LOSS, WHOLE)[-1]
+
+    assert told == foretell([*whole[1:], cut(whole[0], 4)], LOSS, WHOLE)[-1]
+    assert told.std > 0
+
+
 def test_before_anything_has_finished_little_is_known():
     dice = np.random.default_rng(3)
     early = [cut(training(dice), 3) for _ in range(6)]
