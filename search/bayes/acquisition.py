@@ -124,12 +124,16 @@ class Elsewhere:
 
 
 class Maximiser:
-    """Climbs from many starts, by random steps over all columns and by gradients over the continuous ones."""
+    """Climbs from many starts, by random steps over all columns and by gradients over the continuous ones.
 
-    def __init__(self, encoding: Encoding, score: Score, rng: np.random.Generator) -> None:
+    `effort`: it looks at so many times as many starts, climbers and children, and polishes as much longer.
+    """
+
+    def __init__(self, encoding: Encoding, score: Score, rng: np.random.Generator, effort: int = 1) -> None:
         self._encoding = encoding
         self._score = score
         self._rng = rng
+        self._effort = effort
         self._rows: list[Array] = []
         self._scores: list[Array] = []
 
@@ -139,11 +143,8 @@ class Maximiser:
         Half of the climbers start far from these, however poor that looks at first: or one valley takes them all.
         """
         far = self._leaders(self._quasi_random())
-        near = self._leaders(
-            np.vstack(
-                [self._encoding.mutate(np.repeat(promising, _NEAR, axis=0), width, self._rng) for width in _AROUND]
-            )
-        )
+        around = np.repeat(promising, self._effort * _NEAR, axis=0)
+        near = self._leaders(np.vstack([self._encoding.mutate(around, width, self._rng) for width in _AROUND]))
         climbers, scores = np.vstack([far[0], near[0]]), np.concatenate([far[1], near[1]])
         for width in _WIDTHS:
             climbers, scores = self._step(climbers, scores, width)
@@ -159,12 +160,12 @@ class Maximiser:
     def _leaders(self, rows: Array) -> tuple[Array, Array]:
         """The best of these rows, with their scores."""
         scores = self._look(rows)
-        order = np.argsort(-scores, kind="stable")[: _CLIMBERS // 2]
+        order = np.argsort(-scores, kind="stable")[: self._effort * _CLIMBERS // 2]
         return rows[order], scores[order]
 
     def _quasi_random(self) -> Array:
         sequence = qmc.Sobol(len(self._encoding.columns), seed=self._rng)
-        return self._encoding.spread(sequence.random(_STARTS))
+        return self._encoding.spread(sequence.random(self._effort * _STARTS))
 
     def _look(self, rows: Array) -> Array:
         scores = self._score(rows)
@@ -174,13 +175,13 @@ class Maximiser:
 
     def _step(self, climbers: Array, scores: Array, width: float) -> tuple[Array, Array]:
         """Each climber at the best of its children, if that one is better."""
-        count = len(climbers)
-        children = self._encoding.mutate(np.repeat(climbers, _CHILDREN, axis=0), width, self._rng)
-        found = self._look(children).reshape(count, _CHILDREN)
+        count, each = len(climbers), self._effort * _CHILDREN
+        children = self._encoding.mutate(np.repeat(climbers, each, axis=0), width, self._rng)
+        found = self._look(children).reshape(count, each)
         best = found.argmax(axis=1)
         best_scores = found[np.arange(count), best]
         better = best_scores > scores
-        chosen = children.reshape(count, _CHILDREN, -1)[np.arange(count), best]
+        chosen = children.reshape(count, each, -1)[np.arange(count), best]
         return np.where(better[:, None], chosen, climbers), np.where(better, best_scores, scores)
 
     def _polish(self, rows: Array) -> tuple[Array, Array]:
@@ -195,7 +196,7 @@ class Maximiser:
         slopes *= free
         steps = _FIRST_MOVE / np.maximum(np.abs(slopes).max(axis=1), _FLAT)
         best, best_scores = rows, scores
-        for _ in range(_POLISH_STEPS):
+        for _ in range(self._effort * _POLISH_STEPS):
             moved = np.clip(rows + steps[:, None] * slopes, 0.0, 1.0) * free + rows * ~free
             scores, bent = self._score.gradients(moved)
             bent *= free

@@ -33,6 +33,8 @@ _OPEN_RUNS = 100
 _WAYS = 16
 """In how many ways the open runs are imagined to end."""
 _PROMISING = 5
+_FEW = 50
+"""Up to so many runs, ended or open, a model answers so quickly that it can be asked about more rows."""
 _STALLED = 10
 _AMBITION = 0.3
 """After so many results that were no better, every other proposal must gain this share of the usual doubt."""
@@ -125,9 +127,8 @@ class BayesSearcher:
         success = LogSuccess(self._learn_outcomes(data.outcomes())) if len(scored) < len(data) else None
         if success:
             parts.append(success)
-        climbed = Maximiser(self._encoding, Sum(*parts), rng).climb(
-            seen[np.argsort(means, kind="stable")[:_PROMISING]]
-        )
+        maximiser = Maximiser(self._encoding, Sum(*parts), rng, effort=2 if len(seen) <= _FEW else 1)
+        climbed = maximiser.climb(seen[np.argsort(means, kind="stable")[:_PROMISING]])
         climbed_points = (self._encoding.decode(row) for row in climbed)
         points = (point for point in climbed_points if point not in self._visited and self._space.allows(point))
         values = next(chain(points, fresh), None)
