@@ -78,10 +78,10 @@ def train():
     with threadpool_limits(1):  # two agents on two cores: one thread each
         while net["epoch"] < config.epochs:
             train_epoch(net, X_train, y_train, config)
-            np.savez(saved.with_name("new.npz"), **net)
-            os.replace(saved.with_name("new.npz"), saved)  # whole or not at all
             loss, accuracy = judge(net, X_val, y_val)
             sweepyard.log({"epoch": int(net["epoch"]), "val_loss": loss, "val_accuracy": accuracy})
+            np.savez(saved.with_name("new.npz"), **net)
+            os.replace(saved.with_name("new.npz"), saved)  # whole or not at all
 
     sweepyard.finish()
 
