@@ -107,7 +107,7 @@ class Heir:
                     for report in due:
                         boxes[report.ref][1].sent(report.seq, now_s)
                     self._take(gone, boxes, control, now_s)
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # not `leave.wait`: that waits for nothing once it is set
         if not boxes:
             quiet.leave(f"it had ended; agent {self._agent.id} has sent what it left")
         return not boxes

@@ -34,7 +34,7 @@ class RedisControllerBus:
     def __init__(self, redis_url: str, prefix: str, signing_key: bytes, epoch: int = 0) -> None:
         self._signing_key = signing_key
         self._epoch = epoch
-        self._mark = 1
+        self._mark = 1  # what a Redis that has forgotten everything counts first
         self._keys = Keys(prefix)
         self._client = connect(redis_url)
         self._reader = connect(redis_url, wait_s=10)

@@ -91,13 +91,13 @@ class CurveRule:
             return None
         left = 1.0 - curve.resource / horizon
         allowed = left / (prospect.peers + 1) if self._probability is None else self._probability
-        stop = prospect.chance < allowed and not prospect.leads
-        compared = f"{'below' if prospect.chance < allowed else 'not below'} {self._asked(allowed, left)}"
+        is_poor = prospect.chance < allowed
+        verdict = f"{'below' if is_poor else 'not below'} {self._asked(allowed, left)}"
         spared = "; no run is foretold to end better" if prospect.leads else ""
         return Verdict(
-            action="stop" if stop else "continue",
+            action="stop" if is_poor and not prospect.leads else "continue",
             rule=self._name,
-            reason=f"at {curve.resource:g}: {self._story(prospect)}, {compared}{spared}",
+            reason=f"at {curve.resource:g}: {self._story(prospect)}, {verdict}{spared}",
             rung=curve.resource,
             value=prospect.final,
             threshold=prospect.best,

@@ -95,9 +95,7 @@ def test_the_lead_goes_round_and_no_run_is_lost_or_counted_twice(
     admin.execute("ALTER ROLE cutoff LOGIN")
     assert_was_shut_out(first)
 
-    with Client(second_url) as client:
-        client.edit(sweep_id, changes={"run_cap": client.sweep(sweep_id).progress.created + 2})
-        assert wait_until(lambda: client.sweep(sweep_id).state is SweepState.finished, DEADLINE_S), second.text
+    finish(second_url, sweep_id, second)
     assert [agent.end() for agent in agents] == [0, 0]
     assert_each_run_counts_once(postgres_url, sweep_id)
 
@@ -108,6 +106,13 @@ def wait_for_runs(url: str, sweep_id: str) -> None:
         ended = client.sweep(sweep_id).progress.ended
         assert wait_until(lambda: client.sweep(sweep_id).progress.ended >= ended + 3, DEADLINE_S)
         assert client.health().status == "ok"
+
+
+def finish(url: str, sweep_id: str, leader: Started) -> None:
+    """Let what was begun, and two runs more, end under whoever leads there."""
+    with Client(url) as client:
+        client.edit(sweep_id, changes={"run_cap": client.sweep(sweep_id).progress.created + 2})
+        assert wait_until(lambda: client.sweep(sweep_id).state is SweepState.finished, DEADLINE_S), leader.text
 
 
 def assert_was_shut_out(leader: Started) -> None:
@@ -182,9 +187,7 @@ def test_links_to_postgresql_that_hang_half_open(
         wait_for_runs(second_url, sweep_id)
         ours.be("pass")
         assert_was_shut_out(first)
-        with Client(second_url) as client:
-            client.edit(sweep_id, changes={"run_cap": client.sweep(sweep_id).progress.created + 2})
-            assert wait_until(lambda: client.sweep(sweep_id).state is SweepState.finished, DEADLINE_S)
+        finish(second_url, sweep_id, second)
         assert agent.end() == 0
         second.process.terminate()
         assert second.end() == 0
