@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sweepyard.agent import rundir
 from sweepyard.agent.rundir import RunInfo
+from sweepyard.agent.silence import Silence
 from sweepyard.agent.spool import Outbox
 from sweepyard.agent.supervisor import Exit, Ladder, Wish, verdict
 from sweepyard.bus.wire import AttemptRef, Ended, Offer, Started
@@ -47,6 +48,7 @@ class LiveAttempt:
         self.ladder = ladder
         self.started_at_s: float | None = None
         self.ended: Ended | None = None
+        self._silence: Silence | None = None
 
     @property
     def ref(self) -> AttemptRef:
@@ -67,6 +69,8 @@ class LiveAttempt:
     def start(self, started: Started, now_s: float) -> None:
         self.started_at_s = now_s
         self.outbox.start(started)
+        if self.offer.stall_after_s is not None:
+            self._silence = Silence(self.run_dir / rundir.SPOOL, now_s)
 
     def ask(self, wish: Wish, reason: str, now_s: float, first: int = signal.SIGTERM) -> None:
         """Want it to end, by the signal `first`. After its end only `drop` has a meaning: say nothing more."""
@@ -75,6 +79,17 @@ class LiveAttempt:
         if self.ladder.ask(wish, reason, now_s, first) and self.ended is None:
             with contextlib.suppress(OSError):  # signals follow, whatever the disk says
                 rundir.order_stop(self.run_dir, reason)
+
+    def watch(self, now_s: float) -> None:
+        """Want it to end if it has logged nothing for too long."""
+        most_s = self.offer.stall_after_s
+        if self._silence is None or most_s is None or self.ladder.wish is not None:
+            return
+        if self._silence.seconds(now_s) >= most_s:
+            reason = (
+                f"stalled: it logged nothing for {most_s:g} s, so it was ended; see the last lines that it printed"
+            )
+            self.ask(Wish.stall, f"{reason}. If it only needs longer, give stall_after_s more", now_s)
 
     def end(self, code: int | None, number: int | None) -> Ended:
         """Its first process has ended, and the rest was killed."""

@@ -37,6 +37,8 @@ from sweepyard.errors import SweepyardError, UserError
 from sweepyard.tracking.records import SWEEP_ENDED
 
 INITIAL_FAILURES = 5
+ASKED = (Wish.preempt, Wish.stall, Wish.pause, Wish.stop)
+"""Ends of a run that `term_grace_s` is for."""
 DAY_S = 86_400.0
 HEIR_GOODBYE_S = 5.0
 """Longer than the round trip in which the heir may be; its locks end with the process at the latest."""
@@ -118,7 +120,7 @@ def work(
         max_initial_failures=_max_initial_failures(os.environ),
         heartbeat_s=connection.heartbeat_s,
         stop_after_s=options.stop_after_s,
-        grace_s={**GRACE_S, **dict.fromkeys((Wish.preempt, Wish.pause, Wish.stop), options.term_grace_s)},
+        grace_s={**GRACE_S, **dict.fromkeys(ASKED, options.term_grace_s)},
         checkpoint_keep_s=DAY_S * options.checkpoint_keep_days,
         wait=options.wait,
         forward_signals=options.forward_signals,

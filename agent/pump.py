@@ -236,6 +236,7 @@ class Pump:
     def _advance(self) -> None:
         now_s = self._clock.monotonic()
         for live in self._running():
+            live.watch(now_s)
             if number := live.ladder.next_signal(now_s):
                 self._launcher.signal(live.ref, number)
         if self._contact.may_speak(now_s):

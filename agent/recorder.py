@@ -9,6 +9,7 @@ Nothing here waits for a network: the agent tails the file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -72,6 +73,8 @@ class Recorder:
             self._lost(error)
 
     def _lost(self, error: OSError) -> None:
+        with contextlib.suppress(OSError):
+            os.utime(self._fd)  # a run that cannot record is not silent
         if not self._warned:
             self._warned = True
             self._warn(

@@ -15,15 +15,24 @@ class Wish(IntEnum):
 
     preempt = 1
     """This agent leaves: the run goes back to the queue."""
-    pause = 2
+    stall = 2
+    """It has logged nothing for too long."""
+    pause = 3
     """The run goes on later, from its checkpoint."""
-    stop = 3
-    kill = 4
-    drop = 5
+    stop = 4
+    kill = 5
+    drop = 6
     """The run is not this agent's any more."""
 
 
-GRACE_S = {Wish.preempt: 10.0, Wish.pause: 10.0, Wish.stop: 10.0, Wish.kill: 2.0, Wish.drop: 0.0}
+GRACE_S = {
+    Wish.preempt: 10.0,
+    Wish.stall: 10.0,
+    Wish.pause: 10.0,
+    Wish.stop: 10.0,
+    Wish.kill: 2.0,
+    Wish.drop: 0.0,
+}
 """Seconds between SIGTERM and SIGKILL."""
 
 SHELL = 128
@@ -31,6 +40,7 @@ SHELL = 128
 
 OUTCOME = {
     Wish.preempt: Outcome.preempted,
+    Wish.stall: Outcome.failed,
     Wish.pause: Outcome.preempted,
     Wish.stop: Outcome.stopped,
     Wish.kill: Outcome.killed,

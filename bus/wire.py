@@ -54,7 +54,7 @@ class Offer(_Wire):
     """May be taken by one agent: run this attempt.
 
     `step`: where the steps of its history go on. `parent`: the run whose checkpoint is where it begins. `epoch`:
-    of the controller that makes the offer.
+    of the controller that makes the offer. `stall_after_s`: so long it may log nothing; None: for ever.
     """
 
     v: Literal[1] = WIRE_VERSION
@@ -66,6 +66,7 @@ class Offer(_Wire):
     params: dict[str, Any]
     step: int = 0
     parent: str | None = None
+    stall_after_s: float | None = None
     epoch: int = 0
 
     @property

@@ -11,7 +11,10 @@ from typing import Any
 from sweepyard.controller.together import leaves_of
 from sweepyard.schedulers.registry import rules_of
 
-BEYOND = ("seed", "order", "constraints", "initial_points", "zip", "repeat", "budget", "retry", "run_name")
+BEYOND = (
+    *("seed", "order", "constraints", "initial_points", "zip", "repeat", "budget", "retry", "stall_after_s"),
+    "run_name",
+)
 """Top-level keys that W&B's schema lacks. W&B warns of them and goes on."""
 
 

@@ -14,7 +14,8 @@ from sweepyard.errors import Problem, SpecError
 from sweepyard.schedulers.registry import resource_of
 
 EDITABLE = frozenset(
-    {"run_cap", "budget", "retry", "early_terminate", "parameters", "constraints", "initial_points", "description"}
+    {"run_cap", "budget", "retry", "stall_after_s", "early_terminate"}
+    | {"parameters", "constraints", "initial_points", "description"}
 )
 """Top-level keys that an edit may change; of `metric` only the target."""
 

@@ -348,7 +348,7 @@ class Reconciler:
             case planner.Take():
                 self._take_ready(tx, ledger)
             case planner.Offer(run_id):
-                offer = telling.offer_of(ledger.runs[run_id])
+                offer = telling.offer_of(ledger.runs[run_id], ledger.sweep)
                 effects.offers[offer.ref] = offer
                 return False
             case planner.Withdraw(run_id):

@@ -81,6 +81,8 @@ class SweepFile(Part):
     """How often each point is tried, each time with another seed: see [Repeats](#repeats); default: 1"""
     retry: Any = None
     """Which ends another attempt follows: see [Retries](#budgets-names-retries); default: once after a loss"""
+    stall_after_s: Positive | None = None
+    """So many seconds a run may log nothing; then it is ended as failed: see [Stalled runs](#stalled-runs)"""
     order: Annotated[str, PlainValidator(one_of(*get_args(Order)))] | None = None
     """Of a grid: `sorted`, `listed` or `random`; default: `sorted`"""
     constraints: Annotated[list[str], PlainValidator(as_texts)] | None = None
@@ -161,7 +163,7 @@ class Retry(Part):
     on: Annotated[list[str], PlainValidator(as_choices("crashed", "preempted", "failed"))] = Field(
         default_factory=lambda: ["crashed", "preempted"]
     )
-    """`crashed` (agents were lost), `preempted`, `failed` (an error of your code)"""
+    """`crashed` (agents were lost), `preempted`, `failed` (an error of your code, or [stalled](#stalled-runs))"""
 
 
 class Group(Part):

@@ -14,7 +14,7 @@ from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Question
 from sweepyard.controller.retries import STOPPED
 from sweepyard.failpoints import failpoint
-from sweepyard.tracking.records import SWEEP_ENDED, Run, SweepState
+from sweepyard.tracking.records import SWEEP_ENDED, Run, Sweep, SweepState
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Effects:
         self.orders.setdefault(agent_id, {})[ref] = order
 
 
-def offer_of(run: Run) -> Offer:
+def offer_of(run: Run, sweep: Sweep) -> Offer:
     """The run's present attempt, for whoever takes it."""
     return Offer(
         sweep=run.sweep_id,
@@ -41,6 +41,7 @@ def offer_of(run: Run) -> Offer:
         name=run.name,
         params=run.params,
         parent=run.detail.get("parent"),
+        stall_after_s=sweep.stall_after_s,
     )
 
 

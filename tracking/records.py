@@ -154,6 +154,11 @@ class Sweep:
         """`max`: how often a run is tried again by itself, and `on` what: the words of `RunState`."""
         return {**RETRY, **self.spec.get("retry", {})}
 
+    @property
+    def stall_after_s(self) -> float | None:
+        """So long a run may log nothing before its agent ends it as failed; None: for ever."""
+        return self.spec.get("stall_after_s")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecVersion:

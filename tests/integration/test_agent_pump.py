@@ -40,7 +40,13 @@ DEADLINE_S = 20.0
 SWEEP = "sweep001"
 PATIENCE_S = 600.0
 """No test waits as long as this, however busy the machine: a run that ends at SIGTERM is never killed for it."""
-GRACE_S = {Wish.preempt: PATIENCE_S, Wish.stop: PATIENCE_S, Wish.kill: PATIENCE_S, Wish.drop: 0.0}
+GRACE_S = {
+    Wish.preempt: PATIENCE_S,
+    Wish.stall: PATIENCE_S,
+    Wish.stop: PATIENCE_S,
+    Wish.kill: PATIENCE_S,
+    Wish.drop: 0.0,
+}
 
 LOG_TWO = (
     "import sweepyard as s; s.init(); s.log({'loss': s.config.lr}); s.log({'loss': float('nan')}); print('bye')"
@@ -125,10 +131,20 @@ class Yard:
         return self.base / "yard" / "runs" / self.id
 
     def offer(
-        self, run: str = "run00001", attempt: int = 1, params: Mapping[str, Any] | None = None
+        self,
+        run: str = "run00001",
+        attempt: int = 1,
+        params: Mapping[str, Any] | None = None,
+        stall_after_s: float | None = None,
     ) -> AttemptRef:
         offer = Offer(
-            sweep=SWEEP, run=run, number=1, attempt=attempt, name="n", params=dict(params or {"lr": 0.5})
+            sweep=SWEEP,
+            run=run,
+            number=1,
+            attempt=attempt,
+            name="n",
+            params=dict(params or {"lr": 0.5}),
+            stall_after_s=stall_after_s,
         )
         self.controller.offer(offer)
         return offer.ref
@@ -165,8 +181,8 @@ class Yard:
         bodies = {report.seq: report.body for report in self.reports(ref)}
         return [row.data for seq in sorted(bodies) if isinstance(body := bodies[seq], Rows) for row in body.rows]
 
-    def run(self, run: str = "run00001", attempt: int = 1) -> Ended:
-        ref = self.offer(run, attempt)
+    def run(self, run: str = "run00001", attempt: int = 1, *, stall_after_s: float | None = None) -> Ended:
+        ref = self.offer(run, attempt, stall_after_s=stall_after_s)
         self.until(lambda: self.ended(ref))
         ended = self.ended(ref)
         assert ended is not None
@@ -324,6 +340,43 @@ def test_orders_end_a_run(
     assert (ended.outcome, ended.signal, ended.reason) == (outcome, number, "0.71 < 0.78")
 
 
+@pytest.mark.parametrize(("code", "number"), [(SLEEP, None), (STUBBORN, signal.SIGKILL)])
+def test_a_run_that_logs_nothing_for_too_long_is_ended(yard: Yard, code: str, number: int | None) -> None:
+    yard.start(f"print('epoch 3'); {code}", grace_s={**GRACE_S, Wish.stall: 0.1 if number else PATIENCE_S})
+    ref = yard.offer(stall_after_s=1)
+    yard.until(lambda: yard.ended(ref))
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert (ended.outcome, ended.signal) == ("failed", number)
+    assert ended.reason.startswith("stalled: it logged nothing for 1 s, so it was ended; see the last lines")
+    assert ended.tail.startswith("epoch 3")
+    assert yard.run("run00002", stall_after_s=0.5).reason.startswith("stalled: "), "also one that never logs"
+
+
+def test_a_run_that_goes_on_logging_is_not_stalled(yard: Yard) -> None:
+    yard.start("import sweepyard as s, time; s.init(); [(s.log({'n': n}), time.sleep(0.1)) for n in range(40)]")
+    assert yard.run(stall_after_s=2).outcome == "finished"
+
+
+def test_an_outage_makes_no_run_stalled(yard: Yard) -> None:
+    """Silence is counted beside the run: it goes on logging, though nobody hears it."""
+    go = "while not s.should_stop(): s.log({'up': 1}); time.sleep(0.05)"
+    yard.start(f"import sweepyard as s, time; s.init()\n{go}")
+    ref = yard.offer(stall_after_s=1)
+    yard.until(runs_up(yard, ref))
+    yard.bus.out = True
+    before_s = yard.clock.monotonic()
+    wait_until(lambda: yard.clock.monotonic() > before_s + 2, DEADLINE_S)
+    yard.clock.ahead_s += 600
+    yard.bus.out = False
+    yard.until(lambda: "the service can be reached again" in yard.said)
+    yard.order(ref, "stop")
+    yard.until(lambda: yard.ended(ref))
+    ended = yard.ended(ref)
+    assert ended is not None
+    assert ended.outcome == "stopped"
+
+
 def test_an_order_arrives_without_waiting_for_a_heartbeat(yard: Yard) -> None:
     yard.start(SLEEP, heartbeat_s=PATIENCE_S)
     ref = yard.offer()
@@ -350,11 +403,11 @@ def test_without_acknowledgement_everything_is_sent_again(yard: Yard) -> None:
     ref = yard.offer()
     yard.until(lambda: [report.seq for report in yard.reports(ref)].count(1) == 2)
     yard.until(lambda: sum(isinstance(report.body, Ended) for report in yard.reports(ref)) == 2)
-    first, *_ = [n for n, report in enumerate(yard.reports(ref)) if isinstance(report.body, Ended)]
-    once, again = yard.reports(ref)[: first + 1], yard.reports(ref)[first + 1 :]
-    assert again == once
+    once = {report.seq: report for report in reversed(yard.reports(ref))}
+    again = yard.reports(ref)[-len(once) :]
+    assert again == [once[seq] for seq in sorted(once)]
     assert (yard.runs / str(ref)).exists()
-    yard.controller.tell("a1", acks={ref: once[-1].seq})
+    yard.controller.tell("a1", acks={ref: again[-1].seq})
     yard.until(lambda: not (yard.runs / str(ref)).exists())
 
 

@@ -243,10 +243,11 @@ class TestRetry:
         assert run.failed_on == ["a1", "a1", "a1"]
 
     def test_a_run_that_fails_on_three_agents_is_left_alone(self, yard: Yard) -> None:
-        sweep = yard.sweep(run_cap=1, retry={"max": 50, "on": ["failed"]})
+        sweep = yard.sweep(run_cap=1, retry={"max": 50, "on": ["failed"]}, stall_after_s=600)
         for name in ("a", "b", "c"):
             hand = yard.hand(sweep, name)
             offer = hand.start()
+            assert offer.stall_after_s == 600
             hand.free = -1  # takes nothing more
             hand.leave.set()
             hand.end(offer, Outcome.failed, "exit code 1")

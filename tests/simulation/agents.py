@@ -44,12 +44,13 @@ OUTCOMES = {
 class Script:
     """What one attempt would do if left alone: values of the metric with pauses before them, and how it ends.
 
-    `first`: the epoch that its first value belongs to.
+    `first`: the epoch that its first value belongs to. `hangs`: it never ends, until it is ended for that.
     """
 
     steps: tuple[tuple[float, float | str], ...]
     outcome: Outcome
     first: int = 1
+    hangs: bool = False
 
     @classmethod
     def of(cls, seed: int, offer: Offer, done: int | None) -> Script:
@@ -63,7 +64,8 @@ class Script:
         steps = tuple(
             (dice.uniform(0.2, 2.0), "NaN" if dice.random() < 0.03 else level + 1 / (k + 1)) for k in range(count)
         )
-        return cls(steps, Outcome.failed if dice.random() < 0.08 else Outcome.finished)
+        outcome = Outcome.failed if dice.random() < 0.08 else Outcome.finished
+        return cls(steps, outcome, hangs=offer.stall_after_s is not None and dice.random() < 0.05)
 
     @classmethod
     def _from_checkpoint(cls, dice: random.Random, done: int) -> Script:
@@ -229,7 +231,10 @@ class SimAgent:
 
     def _train(self, attempt: SimAttempt, step: int) -> None:
         if step == len(attempt.script.steps):
-            self._world.later(0.1, lambda: self._on_end(attempt, attempt.script.outcome))
+            if attempt.script.hangs:
+                self._world.later(attempt.offer.stall_after_s, lambda: self._on_end(attempt, Outcome.failed))
+            else:
+                self._world.later(0.1, lambda: self._on_end(attempt, attempt.script.outcome))
             return
         pause_s, value = attempt.script.steps[step]
 

@@ -58,6 +58,8 @@ def spec_of(dice: random.Random, more: random.Random) -> dict[str, Any]:
         case "population":
             rule = {"type": "population", "size": more.choice([2, 5, 8]), "interval": more.choice([1, 3])}
             spec |= {"method": "random", "run_cap": RUNS, "early_terminate": rule | {"resource": "epoch"}}
+    if more.random() < 0.2:
+        spec["stall_after_s"] = more.choice([5, 60])
     return spec
 
 

@@ -22,7 +22,9 @@ def test_nobody_is_signalled_without_a_wish() -> None:
     assert signals(Ladder(), 0, 1e9) == [None, None]
 
 
-@pytest.mark.parametrize(("wish", "grace_s"), [(Wish.preempt, 10), (Wish.stop, 10), (Wish.kill, 2)])
+@pytest.mark.parametrize(
+    ("wish", "grace_s"), [(Wish.preempt, 10), (Wish.stall, 10), (Wish.stop, 10), (Wish.kill, 2)]
+)
 def test_sigterm_then_grace_then_sigkill(wish: Wish, grace_s: float) -> None:
     ladder = Ladder()
     ladder.ask(wish, "r", 100)
@@ -118,6 +120,8 @@ it has a second line
         (Wish.stop, Exit(code=None, signal=9), Outcome.stopped, "because"),
         (Wish.kill, Exit(code=None, signal=15), Outcome.killed, "because"),
         (Wish.preempt, Exit(code=0, signal=None), Outcome.preempted, "because"),
+        (Wish.stall, Exit(code=0, signal=None), Outcome.failed, "because"),
+        (Wish.stall, Exit(code=None, signal=9), Outcome.failed, "because"),
     ],
 )
 def test_verdicts(wish: Wish | None, end: Exit, outcome: Outcome, reason: str) -> None:

@@ -52,6 +52,7 @@ def test_the_normal_form_reads_as_itself(path: Path) -> None:
         ("parameters.opt.parameters.weight.decay.max", 0.5, "parameters.opt.weight.decay.max: 1.0 -> 0.5"),
         ("budget.hours", 3, "budget.hours: none -> 3"),
         ("retry.max", 4, "retry.max: none -> 4; retry.on: none -> ['crashed', 'preempted']"),
+        ("stall_after_s", 600, "stall_after_s: none -> 600"),
         ("constraints", ["lr < 0.05"], "constraints: none -> ['lr < 0.05']"),
         ("early_terminate", {"type": "hyperband", "min_iter": 3}, "early_terminate.type: none -> hyperband"),
     ],

@@ -335,6 +335,8 @@ BAD: dict[str, tuple[str, int, str]] = {
     "budget of half a failure": (top("budget: {failures: 0.5}"), 5, "failures: 0.5 is not a whole number"),
     "misspelt hours": (top("budget: {hour: 3}"), 5, "budget.hour: unknown key; did you mean hours?"),
     "two caps": (top("run_cap: 5\nbudget: {runs: 6}"), 6, "budget.runs: run_cap says the same, and says 5"),
+    "stalled at once": (top("stall_after_s: 0"), 5, "0 is too small: it must be above 0"),
+    "stalled after a word": (top("stall_after_s: 10m"), 5, "'10m' is not a number"),
     "retry a number": (top("retry: 1"), 5, "retry: must be a mapping, not 1"),
     "retry below nothing": (top("retry: {max: -1}"), 5, "-1 is too small"),
     "retry on what": (top("retry: {on: [oom]}"), 5, "'oom' is not known (allowed: crashed, preempted, failed)"),
