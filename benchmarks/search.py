@@ -20,14 +20,14 @@ from __future__ import annotations
 import argparse
 import heapq
 import importlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kept
 import kin
 import numpy as np
 import peers
@@ -98,7 +98,7 @@ def _wanted(args: argparse.Namespace, methods: list[str]) -> Iterator[tuple[Suit
 
 
 def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
-    found = [search for path in (args.results, *args.also) if path for search in _read(path)]
+    found = [Search(**line) for line in kept.read(args.results, *args.also)]
     known = {search.key for search in found}
     for suite, task, method, workers, seed in _wanted(args, methods):
         if (suite.name, task.name, " ".join([method, *args.changes]), workers, seed) in known:
@@ -115,13 +115,8 @@ def _searched(args: argparse.Namespace, methods: list[str]) -> list[Search]:
         search = Search(suite.name, task.name, name, workers, seed, short, round(float(np.mean(cpu_s)), 5))
         found.append(search)
         if args.results:
-            with args.results.open("a") as file:
-                file.write(json.dumps(asdict(search)) + "\n")
+            kept.keep(args.results, search)
     return found
-
-
-def _read(path: Path) -> list[Search]:
-    return [Search(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _change(change: str) -> None:

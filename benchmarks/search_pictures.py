@@ -6,12 +6,12 @@ python benchmarks/search_pictures.py --results FILE... --into FOLDER
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import kept
 import numpy as np
 import peers
 import synthetic
@@ -71,8 +71,7 @@ def main() -> None:
     args = parser.parse_args()
     if find_spec("matplotlib") is None:
         sys.exit("matplotlib is not installed: pip install -e '.[bench]'")
-    lines = [line for path in args.results for line in path.read_text().splitlines()]
-    searches = [Search(**json.loads(line)) for line in lines]
+    searches = [Search(**line) for line in kept.read(*args.results)]
     for suite, workers in dict.fromkeys((each.suite, each.workers) for each in searches):
         chosen = [each for each in searches if (each.suite, each.workers) == (suite, workers)]
         curves(chosen, args.into / f"{suite}-{workers}.png")

@@ -5,15 +5,16 @@
     python benchmarks/stopping.py --agree 2000                        our hyperband against W&B's engine
     python benchmarks/stopping.py --price 1000                        CPU time of a decision among so many curves
 
-FOLDER holds `bench.py` (`load_tasks`) and `public_curves.json`. The clock stops when the workers could have done
-100 average whole trainings. The incumbent is the config with the best value observed at any epoch, scored by its
-value without noise, or on the test rows: 0 is the best known, 1 the median. FILE gets a line of JSON for each
-search, and a search that it has is not run again. Printed as Markdown: the regret at 10, 25, 50 and 100 % of the
-time, the mean rank, how many searches these are means of, how many runs were started, the share of epochs that
-stopping saved of the runs that were started, how often a stopped run would have been better in the end than all
-that finished, and of the runs stopped at a chance below 5 % the share that would have beaten the best of that
-moment. Then the differences of `bayes + auto` to all others where both searched the same task with the same
-seed, and the 95 % intervals of a bootstrap over tasks and seeds.
+FOLDER holds `bench.py` (`load_tasks`) and `public_curves.json`. The clock stops when the workers could have
+done 100 average whole trainings. The incumbent is the config with the best value observed at any epoch, scored
+by its value without noise, or on the test rows: 0 is the best known, 1 the median. FILE gets a line of JSON for
+each search, and a search that it has is not run again; `--with FILE` adds those of other runs. Printed as
+Markdown: the regret at 10, 25, 50 and 100 % of the time, the mean rank, how many searches these are means of,
+how many runs were started, the share of epochs that stopping saved of the runs that were started, how often a
+stopped run would have been better in the end than all that finished, and of the runs stopped at a chance below
+5 % the share that would have beaten the best of that moment. Then the differences of `bayes + auto` to all
+others where both searched the same task with the same seed, and the 95 % intervals of a bootstrap over tasks
+and seeds.
 
 Set OMP_NUM_THREADS=1. Peers need `optuna`, `sweeps` and `syne-tune`; those that are missing are left out.
 """
@@ -23,15 +24,15 @@ from __future__ import annotations
 import argparse
 import heapq
 import importlib
-import json
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kept
 import numpy as np
 import stoppers
 import trainings
@@ -158,10 +159,8 @@ def tasks_of(bench: Path | None, file: str) -> Iterator[tuple[str, Any]]:
 
 
 def _searched(args: argparse.Namespace, tuners: list[str]) -> list[Search]:
-    done = {}
-    if args.results and args.results.exists():
-        lines = [json.loads(line) for line in args.results.read_text().splitlines()]
-        done = {each.key: each for each in (Search(**line) for line in lines)}
+    lines = kept.read(args.results, *args.also)
+    done = {each.key: each for each in (Search(**line) for line in lines)}
     found = []
     wanted = args.only.split(",") if args.only else None
     for seed in range(args.seeds):
@@ -174,8 +173,7 @@ def _searched(args: argparse.Namespace, tuners: list[str]) -> list[Search]:
                 if each is None and not args.report:
                     each = search(task, stoppers.TUNERS[name], asked, args.workers)
                     if args.results:
-                        with args.results.open("a") as file:
-                            file.write(json.dumps(asdict(each), default=float) + "\n")
+                        kept.keep(args.results, each)
                 found += [each] if each else []
     return found
 
@@ -261,6 +259,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=1, help="how many: 0, 1, ...")
     parser.add_argument("--results", type=Path, help="where searches are kept")
+    parser.add_argument(
+        "--with", dest="also", type=Path, nargs="*", default=[], help="more of these, to read only"
+    )
     parser.add_argument("--report", action="store_true", help="only print what the results hold")
     parser.add_argument("--agree", type=int, metavar="N", help="compare our hyperband with W&B's on N histories")
     parser.add_argument(
