@@ -74,11 +74,14 @@ class RedisControllerBus:
                 self._keys.reports, minid=f"{milliseconds}-{int(counter or 0) + 1}", approximate=True
             )
 
-    def presence(self) -> Mapping[str, Presence]:
-        with reachable(self._client):
-            fields = cast("dict[str, str]", self._client.hgetall(self._keys.presence))
+    def presence(self) -> tuple[Mapping[str, Presence], str]:
+        with reachable(self._client), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(self._keys.presence)
+            pipeline.xrevrange(self._keys.reports, count=1)
+            fields, last = pipeline.execute()
         found = {agent_id: _parse({"m": text}) for agent_id, text in fields.items()}
-        return {agent_id: word for agent_id, word in found.items() if isinstance(word, Presence)}
+        words = {agent_id: word for agent_id, word in found.items() if isinstance(word, Presence)}
+        return words, last[0][0] if last else "0"
 
     def remove_presence(self, agent_id: str) -> None:
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:

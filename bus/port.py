@@ -79,8 +79,9 @@ class ControllerBus(Protocol):
         """Drop messages up to and including `upto`, which the store holds."""
         ...
 
-    def presence(self) -> Mapping[str, Presence]:
-        """The last word of each agent, by agent id."""
+    def presence(self) -> tuple[Mapping[str, Presence], str]:
+        """The last word of each agent, by agent id, and the position of the last message that was written before:
+        what an agent had sent until then is not behind it. "0" if there is none."""
         ...
 
     def remove_presence(self, agent_id: str) -> None: ...

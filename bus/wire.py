@@ -31,6 +31,11 @@ def other_version(text: str) -> str:
     )
 
 
+def order_of(position: str) -> tuple[int, ...]:
+    """What positions in the stream of messages are compared by."""
+    return tuple(map(int, position.split("-")))
+
+
 class AttemptRef(NamedTuple):
     """Names one attempt of one run; printed as `r<run>-<attempt>` (also the rq job id)."""
 

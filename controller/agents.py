@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from sweepyard.bus.port import ControllerBus
-from sweepyard.bus.wire import Presence, Report, Started
+from sweepyard.bus.wire import Presence, Report, Started, order_of
 from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Agent, AgentOrder
 
@@ -35,13 +35,15 @@ class Guidance:
 class Heard:
     """What is known about one agent. `presence` is None until it has spoken to this controller.
 
-    `told`: what it was told last, None if that may have been lost, or was another controller's word.
+    `counted`: the beat of the word that `free` stems from. `told`: what it was told last, None if that may have
+    been lost, or was another controller's word.
     """
 
     sweep_id: str
     heard_at: float
     presence: Presence | None = None
     free: int = 0
+    counted: int = -1
     left: str | None = None
     saved: Agent | None = None
     told: Guidance | None = None
@@ -54,24 +56,42 @@ class Agents:
         self._lost_after_s = lost_after_s
         self._known: dict[str, Heard] = {}
         self._orders: dict[str, tuple[AgentOrder, str]] = {}
+        self._seen: tuple[list[Presence], str] | None = None
 
     def expect(self, agent_id: str, sweep_id: str, now: float) -> None:
         """The store says that this agent executes something: wait for a sign of it."""
         self._known.setdefault(agent_id, Heard(sweep_id, now))
 
     def hear(self, presence: Presence, now: float) -> None:
-        """An agent's word; an older one than known changes nothing.
-
-        The newest one may be heard twice, from the hash and from the stream, and counts both times: reports that
-        the agent sent before it may have come in between.
-        """
+        """A sign of life, if it is a newer word than known. Its slots are another matter: `count`."""
         heard = self._known.setdefault(presence.agent, Heard(presence.sweep, now))
-        known = -1 if heard.presence is None else heard.presence.beat
-        if presence.beat < known:
-            return
-        heard.presence, heard.free = presence, presence.free
-        if presence.beat > known:
-            heard.heard_at = now
+        if heard.presence is None or presence.beat > heard.presence.beat:
+            heard.presence, heard.heard_at = presence, now
+
+    def count(self, presence: Presence) -> None:
+        """Believe what an agent said of its slots; whoever calls has taken in all that it had sent before.
+
+        An older word than the one that was counted last changes nothing.
+        """
+        heard = self._known.get(presence.agent)
+        if heard is not None and presence.beat >= heard.counted:
+            heard.counted, heard.free = presence.beat, presence.free
+
+    def see(self, words: Iterable[Presence], upto: str) -> None:
+        """What a look around has found: its slots count when the messages up to position `upto` are `taken_in`. A
+        slot must not be filled before the result that freed it is known.
+        """
+        # One look after the other: where messages never cease, the newest would never count. What went back is a
+        # stream that has lost its end.
+        if self._seen is None or order_of(upto) < order_of(self._seen[1]):
+            self._seen = [*words], upto
+
+    def taken_in(self, position: str) -> None:
+        """All messages up to `position` have been taken in, and none behind it."""
+        if self._seen is not None and order_of(self._seen[1]) <= order_of(position):
+            for presence in self._seen[0]:
+                self.count(presence)
+            self._seen = None
 
     def reported(self, report: Report, now: float) -> None:
         """A report is a sign of life too; the first one of an attempt fills a slot."""
@@ -183,11 +203,14 @@ class Agents:
             del self._known[agent_id]
         return gone
 
-    def save_again(self) -> None:
-        """What was saved last may have been rolled back, and so may what was wanted."""
+    def start_again(self) -> None:
+        """What was saved last may have been rolled back, and so may what was wanted, and the results before which
+        no slot is to be filled.
+        """
         self._orders.clear()
         for heard in self._known.values():
-            heard.saved = None
+            heard.saved, heard.free = None, 0
+        self._seen = None
 
     def _why_lost(self, heard: Heard, now: float) -> str:
         if heard.left is not None:

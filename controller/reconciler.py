@@ -58,7 +58,7 @@ class Reconciler:
         bit by bit in `look_around`: a hundred long sweeps would keep the first offer waiting.
         """
         self._ledgers.clear()
-        self._agents.save_again()
+        self._agents.start_again()
         self._flapping = Flapping()
         self.position = self._store.cursor(CURSOR)
         self._unread = [sweep.id for sweep in self._store.unsettled_sweeps()]
@@ -117,7 +117,7 @@ class Reconciler:
                 self._bus.remove_presence(agent_id)
                 failpoint("presence.after")
             self._close_queues()
-            words = self._bus.presence().values()
+            words, upto = self._bus.presence()
             queued = self._queued()
         except Unavailable as error:
             self.redis_failed(str(error))
@@ -128,8 +128,10 @@ class Reconciler:
             self.redis_trouble = ""
             self._agents.forgive(now)
             self._tell_again()
-        for presence in words:
+        for presence in words.values():
             self._hear(presence)
+        self._agents.see(words.values(), upto)
+        self._agents.taken_in(self.position)
         offered = {AttemptRef(run.id, a.n) for ledger in self._ledgers.values() for run, a in ledger.offered}
         self._queued_at = {
             ref: now if ref in queued else at for ref, at in self._queued_at.items() if intact and ref in offered
@@ -170,10 +172,12 @@ class Reconciler:
                     self._take_report(tx, message, effects)
                 case Presence():
                     self._hear(message)
+                    self._agents.count(message)
                 case Left():
                     self._agents.leave(message.agent, message.reason)
                 case None:
                     log.warning("dropped an unreadable message at %s", position)
+            self._agents.taken_in(position)
         self.position = messages[-1][0]
         tx.set_cursor(CURSOR, self.position)
 

@@ -10,7 +10,7 @@ from queue import Queue
 import pytest
 
 from sweepyard.bus.port import AgentBus, ControllerBus
-from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Offer, Presence, Report, Rows, WireRow
+from sweepyard.bus.wire import AttemptOrder, AttemptRef, Left, Offer, Presence, Report, Rows, WireRow, order_of
 from sweepyard.clock import wait_until
 from sweepyard.errors import Fenced
 
@@ -137,12 +137,25 @@ class BusConformance:
         agent.exchange([report_of(3)], presence_of(3))
         assert [m for _, m in controller.read(first[-1][0], 1.0)] == [report_of(3)]
 
+    def test_presence_says_what_was_written_before_it(self, agent: AgentBus, controller: ControllerBus) -> None:
+        assert controller.presence() == ({}, "0")
+        agent.exchange([], presence_of(1))
+        assert controller.presence() == ({"a1": presence_of(1)}, "0")
+        agent.exchange([report_of(1), report_of(2)], presence_of(2))
+        (first, _), (last, _) = controller.read("0", 1.0)
+        assert controller.presence() == ({"a1": presence_of(2)}, last)
+        assert order_of("0") < order_of(first) < order_of(last)
+        self.flush()
+        assert controller.presence() == ({}, "0")
+        agent.exchange([report_of(1)], presence_of(3))
+        assert order_of(controller.presence()[1]) > order_of(last)
+
     def test_presence_is_the_last_word(self, agent: AgentBus, controller: ControllerBus) -> None:
         agent.exchange([], presence_of(1))
         agent.exchange([], presence_of(2))
-        assert controller.presence() == {"a1": presence_of(2)}
+        assert controller.presence()[0] == {"a1": presence_of(2)}
         agent.leave(Left(sweep=SWEEP, agent="a1"))
-        assert controller.presence() == {}
+        assert controller.presence()[0] == {}
         assert isinstance(controller.read("0", 1.0)[-1][1], Left)
 
     def test_acks_and_orders_stay_while_the_attempt_is_executed(

@@ -254,9 +254,9 @@ def test_presence_tells_what_the_agent_can_take(yard: Yard) -> None:
     assert (first.free, first.running, first.sweep) == (1, [], SWEEP)
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
-    word = yard.controller.presence()["a1"]
+    word = yard.controller.presence()[0]["a1"]
     assert (word.free, word.running) == (0, [str(ref)])
-    yard.until(lambda: yard.controller.presence()["a1"].beat > word.beat)
+    yard.until(lambda: yard.controller.presence()[0]["a1"].beat > word.beat)
     yard.order(ref, "stop")
     yard.until(lambda: yard.ended(ref))
     at = next(n for n, m in enumerate(yard.seen) if isinstance(m, Report) and isinstance(m.body, Ended))
@@ -272,7 +272,7 @@ def test_one_run_after_the_other(yard: Yard) -> None:
     assert [bool(yard.ended(ref)) for ref in refs] == [True] * 4 + [False]
     assert yard.left() == "it was started for 4 runs"
     assert yard.controller.waiting(SWEEP) == {refs[4]}
-    assert yard.controller.presence() == {}
+    assert yard.controller.presence()[0] == {}
 
 
 def test_what_is_done_is_not_done_again(yard: Yard) -> None:
@@ -390,9 +390,9 @@ def test_a_dropped_run_is_killed_and_not_mentioned_again(yard: Yard) -> None:
     ref = yard.offer()
     yard.until(runs_up(yard, ref))
     yard.order(ref, "drop", "attempt 2 has begun")
-    yard.until(lambda: yard.controller.presence()["a1"].free == 1)
+    yard.until(lambda: yard.controller.presence()[0]["a1"].free == 1)
     assert yard.ended(ref) is None
-    yard.until(lambda: yard.controller.presence()["a1"].running == [])
+    yard.until(lambda: yard.controller.presence()[0]["a1"].running == [])
     other = yard.offer("run00002")
     yard.until(runs_up(yard, other))
 
@@ -475,7 +475,7 @@ def test_a_silent_controller_is_no_contact_although_redis_answers(yard: Yard) ->
     yard.until(lambda: any("run #1 preempted" in line for line in yard.said))
     # What is in the queue stays there for others.
     other = yard.offer("run00002")
-    yard.until(lambda: yard.controller.presence()["a1"].free == 0)
+    yard.until(lambda: yard.controller.presence()[0]["a1"].free == 0)
     yard.until(lambda: yard.controller.waiting(SWEEP) == {other})
     yard.lives = True
     yard.until(runs_up(yard, other))
@@ -538,7 +538,7 @@ def test_interrupted_it_gives_its_run_back(yard: Yard) -> None:
     assert ended is not None
     assert (ended.outcome, ended.reason) == ("preempted", "its agent was told to end by SIGTERM")
     assert yard.left() == "told to end by SIGTERM"
-    assert yard.controller.presence() == {}
+    assert yard.controller.presence()[0] == {}
 
 
 def test_interrupted_twice_it_does_not_wait(yard: Yard) -> None:
@@ -586,7 +586,7 @@ def test_results_are_confirmed_before_it_leaves(yard: Yard) -> None:
     yard.start(LOG_TWO, count=1)
     ref = yard.offer()
     yard.until(lambda: yard.ended(ref))
-    yard.until(lambda: [m.free for m in yard.controller.presence().values()] == [0])
+    yard.until(lambda: [m.free for m in yard.controller.presence()[0].values()] == [0])
     assert yard.code is None
     yard.controller.tell("a1", acks={ref: yard.reports(ref)[-1].seq})
     assert yard.join() == 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import suppress
 
+import pytest
+import redis
+
+from sweepyard.bus.agent_side import RedisAgentBus
 from sweepyard.bus.controller_side import RedisControllerBus
-from sweepyard.bus.wire import Ended, Message, Presence, Report, Started
+from sweepyard.bus.wire import Ended, Message, Presence, Report, Rows, Started
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Answer, Question
 from sweepyard.controller.reconciler import READ_ON_S, Reconciler
@@ -253,3 +257,107 @@ def test_with_few_agents_a_suggestion_is_asked_for_when_one_is_free(store: SqlSt
     assert [(each.waiting, len(each.history)) for each in floor.questions] == [(True, 1)]
     floor.answer()
     assert (floor.runs()[-1].reason, floor.runs()[-1].detail["unseen"]) == ("because", 0)
+
+
+class Post:
+    """An agent on the bus, and a reconciler that takes in what was sent when the test says so."""
+
+    def __init__(self, store: SqlStore, redis_url: str) -> None:
+        self.store, self.epoch = store, store.take_over()
+        self.bus = RedisControllerBus(redis_url, "sy-test", bytes(32))
+        self.agent = RedisAgentBus(redis_url, "sy-test", "a1", bytes(32))
+        self.reconciler = Reconciler(store, self.bus, TickingClock(), lost_after_s=LOST_AFTER_S)
+        self.sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec={**SPEC, "run_cap": 9}, seed=1)
+        self.beat = 0
+        self.seqs: dict[int, int] = {}
+        with store.transaction(self.epoch) as tx:
+            tx.add_sweep(self.sweep)
+            self.reconciler.add(Ledger.new(self.sweep))
+
+    def send(self, free: int, number: int = 0, body: Started | Rows | Ended | None = None) -> None:
+        """So many slots are free; and, in the same breath, news of a run."""
+        reports = []
+        if body is not None:
+            run, seq = self.runs()[number - 1], self.seqs.setdefault(number, 0) + 1
+            self.seqs[number] = seq
+            reports = [Report(sweep=run.sweep_id, run=run.id, attempt=1, agent="a1", seq=seq, body=body)]
+        self.beat += 1
+        word = Presence(sweep=self.sweep.id, agent="a1", host="h", pid=1, version="0", beat=self.beat, free=free)
+        self.agent.exchange(reports, word)
+
+    def look(self) -> list[RunState]:
+        """States of all runs after a look around, which reads no message."""
+        self.reconciler.look_around()
+        with self.store.transaction(self.epoch) as tx:
+            self.reconciler.plan(tx, Effects())
+        return [run.state for run in self.runs()]
+
+    def take(self, most: int = 100) -> list[RunState]:
+        """States of all runs after so many messages."""
+        messages = self.bus.read(self.reconciler.position, 0.05)[:most]
+        with self.store.transaction(self.epoch) as tx:
+            self.reconciler.take_messages(tx, messages, Effects())
+            self.reconciler.plan(tx, Effects())
+        return [run.state for run in self.runs()]
+
+    def runs(self) -> list[Run]:
+        return self.store.runs(self.sweep.id)
+
+
+@pytest.fixture
+def post(store: SqlStore, redis_url: str) -> Post:
+    """Its one agent executes the first run."""
+    post = Post(store, redis_url)
+    post.send(1)
+    assert post.look() == [RunState.pending]
+    post.send(0, 1, Started(host="h", pid=2))
+    assert post.take() == post.look() == [RunState.running]
+    return post
+
+
+ENDED = Ended(outcome=Outcome.finished)
+
+
+def test_a_slot_is_not_filled_before_the_result_that_freed_it_is_known(post: Post) -> None:
+    post.send(1, 1, ENDED)
+    assert post.look() == [RunState.running]
+    assert post.take() == [RunState.finished, RunState.pending]
+
+
+def test_where_messages_never_cease_free_slots_are_found_all_the_same(post: Post) -> None:
+    post.send(1, 1, Rows())
+    assert post.look() == [RunState.running]
+    post.send(1, 1, Rows())
+    assert post.look() == [RunState.running]
+    assert post.take(1) == [RunState.running, RunState.pending]
+
+
+def test_an_older_look_does_not_free_a_slot_that_was_filled_since(post: Post) -> None:
+    post.send(2)
+    assert post.look() == [RunState.running, RunState.pending, RunState.pending]
+    post.send(3, 1, ENDED)
+    post.look()
+    post.send(2, 2, Started(host="h", pid=3))
+    assert post.take() == [RunState.finished, RunState.running, RunState.pending, RunState.pending]
+
+
+def test_nobody_waits_for_messages_that_redis_has_lost(post: Post, redis_url: str) -> None:
+    post.send(1, 1, Rows())
+    assert post.look() == [RunState.running]
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert post.look() == [RunState.running]
+    post.send(1)
+    assert post.look() == [RunState.running, RunState.pending]
+
+
+def test_a_slot_that_was_counted_in_vain_is_counted_again(post: Post) -> None:
+    """The transaction that took in a result has failed: the slot it freed must wait for it once more."""
+    post.send(1, 1, ENDED)
+    post.look()
+    with suppress(ZeroDivisionError), post.store.transaction(post.epoch) as tx:
+        post.reconciler.take_messages(tx, post.bus.read(post.reconciler.position, 0.05), Effects())
+        raise ZeroDivisionError
+    post.reconciler.load()
+    assert post.look() == [RunState.running]
+    assert post.take() == [RunState.finished, RunState.pending]

@@ -21,7 +21,7 @@ def log(hand: Hand, offer: Offer, epoch: int, loss: float) -> None:
 def pause(hand: Hand, offer: Offer) -> None:
     """As an agent does that is told to pause a run."""
     assert hand.order(offer).kind == "pause"
-    hand.end_first(offer, Outcome.preempted)
+    hand.end(offer, Outcome.preempted)
 
 
 def states(yard: Yard, sweep: Sweep) -> list[RunState]:

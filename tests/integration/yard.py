@@ -133,20 +133,8 @@ class Hand:
     def end(self, offer: Offer, outcome: Outcome = Outcome.finished, reason: str = "exit code 0") -> None:
         with self.lock:
             self.free += 1
-            self.tell_end(offer, outcome, reason)
-            self.slots.release()
-
-    def end_first(self, offer: Offer, outcome: Outcome) -> None:
-        """It ends, and its slot is free when the controller has read so: a look at who is there may be faster."""
-        self.tell_end(offer, outcome, "exit code 0")
-        self.is_heard(offer)
-        with self.lock:
-            self.free += 1
-            self.slots.release()
-
-    def tell_end(self, offer: Offer, outcome: Outcome, reason: str) -> None:
-        with self.lock:
             self.running.remove(str(offer.ref))
+            self.slots.release()
             self.report(offer, Ended(outcome=outcome, reason=reason, exit_code=0))
 
     def is_heard(self, offer: Offer) -> None:

@@ -112,9 +112,10 @@ class MemoryControllerBus:
             for at in [at for at in self._broker.stream if at <= last]:
                 del self._broker.stream[at]
 
-    def presence(self) -> Mapping[str, Presence]:
+    def presence(self) -> tuple[Mapping[str, Presence], str]:
         with self._broker.changed:
-            return dict(self._broker.presence)
+            last = max(self._broker.stream, default=None)
+            return dict(self._broker.presence), "0" if last is None else f"{last}-0"
 
     def remove_presence(self, agent_id: str) -> None:
         with self._broker.changed:

@@ -12,6 +12,12 @@ def word(beat: int, free: int, agent: str = "a1") -> Presence:
     return Presence(sweep=SWEEP, agent=agent, host="h", pid=1, version="0", beat=beat, free=free)
 
 
+def spoken(agents: Agents, presence: Presence, now: float) -> None:
+    """Heard, and nothing that was sent before is outstanding."""
+    agents.hear(presence, now)
+    agents.count(presence)
+
+
 def started(agent: str = "a1") -> Report:
     body = Started(host="h", pid=2)
     return Report(sweep=SWEEP, run="run00001", attempt=1, agent=agent, seq=1, body=body)
@@ -19,24 +25,47 @@ def started(agent: str = "a1") -> Report:
 
 def test_a_started_attempt_fills_a_slot_before_the_agent_says_so() -> None:
     agents = Agents(15)
-    agents.hear(word(1, free=1), now=0)
+    spoken(agents, word(1, free=1), now=0)
     agents.reported(started(), now=0)
     assert agents.free(SWEEP, now=0) == 0
 
 
-def test_the_newest_word_counts_again_behind_older_reports() -> None:
+def test_a_word_that_overtook_reports_is_a_sign_of_life_and_counts_behind_them() -> None:
     agents = Agents(15)
     agents.hear(word(3, free=1), now=0)  # from the hash, ahead of the stream
+    assert (agents.present(SWEEP, now=0), agents.free(SWEEP, now=0)) == (True, 0)
+    spoken(agents, word(2, free=1), now=0)
     agents.reported(started(), now=0)
-    agents.hear(word(2, free=0), now=0)
     assert agents.free(SWEEP, now=0) == 0
-    agents.hear(word(3, free=1), now=0)
+    agents.count(word(3, free=1))
     assert agents.free(SWEEP, now=0) == 1
+
+
+def test_an_older_word_says_nothing_of_slots() -> None:
+    agents = Agents(15)
+    spoken(agents, word(3, free=0), now=0)
+    spoken(agents, word(2, free=1), now=0)
+    assert agents.free(SWEEP, now=0) == 0
+
+
+def test_after_a_failed_transaction_slots_are_counted_anew() -> None:
+    agents = Agents(15)
+    spoken(agents, word(1, free=1), now=0)
+    agents.start_again()
+    assert agents.free(SWEEP, now=0) == 0
+    spoken(agents, word(1, free=1), now=0)
+    assert agents.free(SWEEP, now=0) == 1
+
+
+def test_nobody_counts_who_is_not_known() -> None:
+    agents = Agents(15)
+    agents.count(word(1, free=1))
+    assert agents.free(SWEEP, now=0) == 0
 
 
 def test_a_silent_agent_is_lost_and_not_while_nobody_could_be_heard() -> None:
     agents = Agents(15)
-    agents.hear(word(1, free=1), now=0)
+    spoken(agents, word(1, free=1), now=0)
     assert agents.lost(now=15) == {}
     assert "was not heard for 16 s" in agents.lost(now=16)["a1"]
     assert agents.free(SWEEP, now=16) == 0
@@ -77,5 +106,5 @@ def test_the_dead_are_buried_once_the_store_knows() -> None:
     assert agents.bury() == []
     agents.to_save(now=20, wall=120)
     assert agents.bury() == ["a1"]
-    agents.hear(word(8, free=1), now=30)
+    spoken(agents, word(8, free=1), now=30)
     assert agents.free(SWEEP, now=30) == 1
