@@ -217,8 +217,18 @@ def _redirect(run_dir: str) -> None:
     # sys.stdout may be a notebook's or a test's; and the run's last lines must survive its SIGKILL.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        raw = io.FileIO(fd, "wb", closefd=False)
+        raw = _Output(fd, "wb", closefd=False)
         setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
+
+
+class _Output(io.FileIO):
+    """What a full disk does not take is lost: no `print` ends a training."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 def _execute(argv: list[str]) -> int:

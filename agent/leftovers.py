@@ -21,6 +21,7 @@ from sweepyard.agent.spool import Outbox
 from sweepyard.bus.port import AgentBus
 from sweepyard.bus.wire import AttemptRef, Control
 from sweepyard.clock import Clock
+from sweepyard.errors import UserError
 
 OWNER = "agent.json"
 PAUSE_S = 0.1
@@ -30,10 +31,20 @@ GRACE_S = 3.0
 
 @contextmanager
 def claimed(agent: Identity, prefix: str) -> Iterator[None]:
-    """Inside, the agent's folder is in use. `prefix` names the installation that its reports are for."""
+    """Inside, the agent's folder is in use. `prefix` names the installation that its reports are for.
+
+    Raises:
+        UserError: there can be no such folder.
+    """
     folder = agent.dir / "runs" / agent.id
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / OWNER).open("w") as owner:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / OWNER).open("w")
+    except OSError as error:
+        raise UserError(
+            f"Cannot keep runs in {agent.dir}: {error.strerror}. SWEEPYARD_DIR names another."
+        ) from error
+    with file as owner:
         with suppress(OSError):  # a file system without locks: then nobody takes over from it
             fcntl.flock(owner, fcntl.LOCK_EX)
             json.dump({"prefix": prefix, "sweep": agent.sweep, "host": agent.host}, owner)

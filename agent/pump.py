@@ -6,6 +6,7 @@ Training never waits for the network: while the bus is away, reports stay in the
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from sweepyard.agent.attempt import LiveAttempt, Slot
 from sweepyard.agent.contact import Contact, Identity
 from sweepyard.agent.intake import BusBroken, Hint, Intake
 from sweepyard.agent.launcher import ChildExited, ChildStarted, Event, ForkerGone, Interrupted, Launcher
+from sweepyard.agent.room import Room, is_full
 from sweepyard.agent.spool import AT_ONCE, Outbox, Source
 from sweepyard.agent.supervisor import GRACE_S, Ladder, Wish
 from sweepyard.bus.port import AgentBus
@@ -90,6 +92,7 @@ class Pump:
         self._waits_since_s: float | None = None
         self._why_waiting = ""
         self._has_news = self._is_ready = True
+        self._room = Room(agent.dir, say)
 
     def run(self, launcher: Launcher) -> int:
         """Work until there is nothing left to do: the exit code."""
@@ -143,8 +146,8 @@ class Pump:
             rundir.prepare(run_dir, offer.params)
             argv = self._argv(offer, run_dir)
         except (UserError, OSError) as error:
-            slot.answer(False)
-            return self._go(str(error), exit_code=getattr(error, "exit_code", 1))
+            self._on_unprepared(run_dir, error)
+            return slot.answer(False)
         source = Source(offer.sweep, offer.run, offer.number, offer.attempt, self._agent.id)
         outbox = Outbox(source, run_dir / rundir.SPOOL, 2 * self._limits.heartbeat_s)
         live = LiveAttempt(slot, run_dir, outbox, Ladder(self._limits.grace_s))
@@ -154,6 +157,15 @@ class Pump:
         self._taken += 1
         env = live.info(self._agent.project, self._agent.entity).environment() | self._checkpoint(offer)
         return self._launcher.start(offer.ref, run_dir, {**env, "PYTHONUNBUFFERED": "1"}, argv)
+
+    def _on_unprepared(self, run_dir: Path, error: UserError | OSError) -> None:
+        """Leave, unless it is only the disk that is full: then take nothing until there is room."""
+        if not is_full(error):
+            return self._go(str(error), exit_code=getattr(error, "exit_code", 1))
+        self._room.miss()
+        self._intake.ready.clear()
+        shutil.rmtree(run_dir, ignore_errors=True)
+        return None
 
     def _on_started(self, live: LiveAttempt, pid: int) -> None:
         failpoint("agent.child_started")
@@ -245,11 +257,13 @@ class Pump:
         if self._contact.is_cut_off:
             for live in self._running():
                 live.ask(Wish.preempt, f"no contact with the service for {self._limits.stop_after_s:g} s", now_s)
+        self._room.look(now_s)
         self._rest_or_work()
 
     def _rest_or_work(self) -> None:
         """Whether offers are welcome; the controller hears at once when they are again."""
-        is_ready = not (self._leaving or self._why_waiting or self._contact.is_cut_off)
+        is_welcome = self._room.is_there and not self._contact.is_cut_off
+        is_ready = is_welcome and not (self._leaving or self._why_waiting)
         if is_ready and not self._intake.ready.is_set():
             self._has_news = self._is_ready = True
             self._intake.ready.set()
@@ -260,7 +274,8 @@ class Pump:
         reports = [report for live in self._attempts.values() for report in self._due(live, now_s)]
         if not (reports or self._has_news or now_s - self._contact.spoke_at_s >= self._silence_s()):
             return
-        free = 0 if self._leaving or self._contact.is_cut_off or self._running() else 1
+        is_free = self._room.is_there and not (self._leaving or self._contact.is_cut_off or self._running())
+        free = int(is_free)
         announce = self._is_ready and free > 0
         failpoint("agent.send_before")
         control = self._contact.exchange(reports, self._attempts, free=free, announce=announce, now_s=now_s)

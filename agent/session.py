@@ -7,6 +7,7 @@ training loops.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -196,7 +197,8 @@ def finish(exit_code: int | None = None) -> None:
 
 def warn(text: str) -> None:
     """Say something to the person who reads the run's output."""
-    sys.stderr.write(f"sweepyard: {text}\n")
+    with contextlib.suppress(OSError):  # a full disk
+        sys.stderr.write(f"sweepyard: {text}\n")
 
 
 def _sign(info: RunInfo) -> StopSign:

@@ -255,3 +255,30 @@ def test_the_disk_is_full(place: Place, survived: Survived) -> None:
         place.clear()
         subprocess.run(["umount", disk], check=True)
     survived("disk full and free again", done, books)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_the_disk_of_the_agents_is_full(place: Place, survived: Survived) -> None:
+    """F11. What is logged waits in memory, no run is begun without room, and no row is missing in the end."""
+    disk = place.path / "agents"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        yard = Yard(place, f"sqlite:///{place.path}/.sweepyard/store.db", agents=AT_ONCE)
+
+        def fill_and_free() -> None:
+            with suppress(OSError), (disk / "filling").open("wb", 0) as file:
+                while file.write(bytes(2**16)):
+                    pass
+            wait_until(lambda: False, 0.5)
+            (disk / "filling").unlink()
+            yard.recovers()
+
+        done = yard.trouble(fill_and_free, times=times(5), every_s=0.5, dice=random.Random(10))
+        assert any("no room for a run" in agent.text for agent in yard.agents)
+        books = yard.finish()
+    finally:
+        place.clear()
+        subprocess.run(["umount", disk], check=True)
+    assert not books.lost
+    survived("agents' disk full and free again", done, books)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import signal
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import redis
 
+from sweepyard.agent import room, rundir
 from sweepyard.agent.contact import Identity
 from sweepyard.agent.launcher import Interrupted, Launcher, start_forker
 from sweepyard.agent.pump import Limits, Pump
@@ -663,3 +666,27 @@ def test_keys_are_gone_when_the_agent_is(yard: Yard) -> None:
     yard.join()
     with redis.Redis.from_url(yard.redis_url) as client:
         assert not client.keys(Keys(yard.prefix).agent("a1", 0)[:-1] + "*")
+
+
+def test_without_room_on_the_disk_an_agent_waits(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run is begun that could not be recorded, and none is lost: another agent may take it meanwhile."""
+    full = True
+
+    def at_times(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acted(*args: Any, **options: Any) -> Any:
+            if full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return act(*args, **options)
+
+        return acted
+
+    monkeypatch.setattr(rundir, "prepare", at_times(rundir.prepare))
+    monkeypatch.setattr(room.tempfile, "TemporaryFile", at_times(room.tempfile.TemporaryFile))
+    yard.start(LOG_TWO)
+    ref = yard.offer()
+    yard.until(lambda: yard.controller.waiting(SWEEP) == {ref} and yard.controller.presence()["a1"].free == 0)
+    assert [line for line in yard.said if "no room for a run in" in line] == yard.said
+    assert not (yard.runs / str(ref)).exists()
+    full = False
+    yard.until(lambda: yard.ended(ref))
+    assert "there is room again" in yard.said

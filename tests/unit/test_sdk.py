@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import sweepyard
-from sweepyard.agent import rundir, session
+from sweepyard.agent import recorder, rundir, session
 from sweepyard.agent.rundir import RunInfo
 from sweepyard.errors import RunStopped, UserError
 
@@ -211,14 +211,23 @@ def test_arguments_of_init(run_dir: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "has no effect in a sweep: the run belongs to lab/digits" in capsys.readouterr().err
 
 
-def test_a_full_disk_costs_values_and_not_the_training(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_stays_full_costs_values_and_not_the_training(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (run_dir / rundir.SPOOL).unlink()
     (run_dir / rundir.SPOOL).symlink_to("/dev/full")
+    monkeypatch.setattr(recorder, "GOODBYE_S", 0)
     sweepyard.init()
     sweepyard.log({"a": 1})
     sweepyard.log({"a": 2})
-    assert capsys.readouterr().err.count("No space left") == 1
     assert sweepyard.summary["a"] == 2
+    sweepyard.finish()
+    said = capsys.readouterr().err
+    assert (
+        said.count("No space left on device. What is logged waits in memory, up to 8 MiB of it. (Said once.)") == 1
+    )
+    assert "there is no room for" in said
+    assert "3 lines of it are lost" in said
 
 
 def test_should_stop_follows_the_stop_file(run_dir: Path) -> None:
