@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.echo import echo, echo_json
 from sweepyard.errors import NotFound, UserError
 from sweepyard.local import open_client
@@ -53,7 +54,7 @@ def agents(
     if as_json:
         echo_json(known)
     else:
-        make_console().print(agents_list(known) if known else "No agents yet.")
+        make_console().print(agents_list(known, SYSTEM_CLOCK.wall()) if known else "No agents yet.")
 
 
 def _find(known: list[AgentView], ref: str, sweep_id: str) -> AgentView:

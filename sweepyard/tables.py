@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sweepyard.plain import printable
 from sweepyard.views import AgentView, PointView, RunView, SweepDetail, SweepView
-from sweepyard.wording import clock, constants, number, one_line, short
+from sweepyard.wording import ago, constants, number, one_line, short
 
 STYLES = {
     "running": "blue",
@@ -88,12 +88,12 @@ def agents_table(sweep: SweepDetail) -> RenderableType:
     return table
 
 
-def agents_list(agents: Sequence[AgentView]) -> RenderableType:
+def agents_list(agents: Sequence[AgentView], now: float) -> RenderableType:
     """All agents that a sweep has had, with what is wanted of them and why."""
     table = table_of("agent", "host", "pid", "state", "run", "last seen", "version", "why")
     for agent in agents:
         runs = " ".join(map(str, agent.runs)) or "-"
-        seen, why = clock(agent.last_seen_at), cut(agent.order_reason)
+        seen, why = ago(now - agent.last_seen_at), cut(agent.order_reason)
         add(table, agent.id, agent.host, str(agent.pid), agent_state(agent), runs, seen, agent.version, why)
     return table
 

@@ -63,6 +63,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def ago(seconds: float) -> str:
+    """How long something is past: `12 s ago`, `4 min ago`, `7 h ago`, `3 d ago`; never in the future."""
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86_400
+    if minutes < 1.5:
+        return f"{max(0, round(seconds))} s ago"
+    if hours < 1.5:
+        return f"{round(minutes)} min ago"
+    return f"{round(hours)} h ago" if days < 1.5 else f"{round(days)} d ago"
+
+
 def clock(at: float) -> str:
-    """A time of day on this machine, `14:03:59`."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    """A time on this machine: `14:03:59` if it is of today, else `2026-11-03 14:03`."""
+    then = datetime.fromtimestamp(at).astimezone()
+    is_today = then.date() == datetime.now().astimezone().date()
+    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -344,6 +345,21 @@ def explanation() -> Explanation:
     )
 
 
+def test_agents_were_seen_so_long_ago() -> None:
+    now = 10_000_000.0
+    seen_s = (-5, 0, 89, 90, 5399, 5400, 129_599, 129_600, 3 * 86_400)
+    agents = [agent_view(pid, last_seen_at=now - each) for pid, each in enumerate(seen_s)]
+    _, *lines = shown(tables.agents_list(agents, now), 200)
+    words = ("0 s", "0 s", "89 s", "2 min", "90 min", "2 h", "36 h", "2 d", "3 d")
+    assert [" ".join(line.split()[-4:-1]) for line in lines] == [f"{word} ago" for word in words]
+
+
+def test_a_time_has_its_date_unless_it_is_of_today() -> None:
+    now = datetime.now().astimezone().replace(hour=12, minute=3, second=59)
+    assert wording.clock(now.timestamp()) == "12:03:59"
+    assert wording.clock((now - timedelta(days=7)).timestamp()) == f"{now - timedelta(days=7):%Y-%m-%d} 12:03"
+
+
 def test_nothing_that_others_wrote_is_obeyed_by_the_terminal() -> None:
     sweep = poisoned(
         sweep_view(reason="why", state=SweepState.finishing, decisions=[decision_view()], warnings=["hm"])
@@ -357,7 +373,7 @@ def test_nothing_that_others_wrote_is_obeyed_by_the_terminal() -> None:
         terminal.live(sweep, story),
         terminal.status(sweep),
         terminal.result(sweep, [run, run]),
-        tables.agents_list(agents),
+        tables.agents_list(agents, 0),
         tables.runs_table([run], sweep),
         terminal.run_page(poisoned(run_detail()), sweep),
         tables.sweeps_table([sweep]),
