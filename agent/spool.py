@@ -5,15 +5,17 @@ A report is held as a place in the file, not as its content: a long outage costs
 
 from __future__ import annotations
 
-import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from sweepyard.agent.journal import Journal
 from sweepyard.agent.rundir import JOURNAL, SPOOL
-from sweepyard.bus.wire import AttemptRef, Ended, Report, Rows, Started, WireRow
+from sweepyard.bus.wire import AttemptRef, Ended, Finite, Int64, Report, Rows, Started, WireRow
 
 SLICE_BYTES = 256 * 1024
 SLICE_LINES = 500
@@ -56,28 +58,27 @@ class SpoolReader:
         self._at = at
 
     def rows(self, place: tuple[int, int]) -> Rows:
-        """The content of a slice. Lines that are no JSON of ours (a full disk tears them) are left out."""
-        facts = [_parse(line) for line in self._lines(*place)]
+        """The content of a slice. Lines that are none of ours (a full disk tears them, a bad one turns bits) are
+        left out."""
         rows: list[WireRow] = []
         config: dict[str, Any] = {}
         summary: dict[str, Any] = {}
-        for fact in facts:
-            if "h" in fact:
-                step, runtime_s, logged_at = fact["h"]
-                rows.append(WireRow(step, runtime_s, logged_at, fact["d"]))
+        for line in self._lines(*place):
+            fact = _parse(line)
+            if fact.h is not None and fact.d is not None:
+                rows.append(WireRow(*fact.h, fact.d))
                 # The reader of a report takes rows before summary: what was logged later must win there too.
-                for key in summary.keys() & fact["d"].keys():
+                for key in summary.keys() & fact.d.keys():
                     del summary[key]
-            config.update(fact.get("c", {}))
-            summary.update(fact.get("s", {}))
+            config.update(fact.c)
+            summary.update(fact.s)
         return Rows(rows=rows, config=config, summary=summary)
 
     def exit_code(self) -> int | None:
         """What the code told to `finish()`, if that was its last word."""
         size = self._path.stat().st_size if self._path.exists() else 0
         lines = self._lines(max(0, size - 128), size)
-        code = _parse(lines[-2]).get("x") if len(lines) > 1 else None
-        return code if isinstance(code, int) else None
+        return _parse(lines[-2]).x if len(lines) > 1 else None
 
     def _lines(self, start: int, end: int) -> list[bytes]:
         try:
@@ -88,12 +89,24 @@ class SpoolReader:
             return []
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+class _Fact(BaseModel):
+    """A line of a spool: see `recorder`."""
+
+    h: tuple[Int64, Finite, Finite] | None = None
+    d: dict[str, Any] | None = None
+    c: dict[str, Any] = {}
+    s: dict[str, Any] = {}
+    x: int | None = None
+
+
+NOTHING = _Fact()
+
+
+def _parse(line: bytes) -> _Fact:
     try:
-        fact = json.loads(line)
+        return _Fact.model_validate_json(line)
     except ValueError:
-        return {}
-    return fact if isinstance(fact, dict) else {}
+        return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +158,26 @@ class Outbox:
         Nothing of it counts as sent or acknowledged: what was is a duplicate to the controller, whose answer says
         how far it is.
         """
-        facts = Journal(run_dir / JOURNAL).read()
-        if not facts or "sweep" not in facts[0]:
+        head, *facts = Journal(run_dir / JOURNAL).read() or [{}]
+        try:
+            outbox = cls(Source(**head), run_dir / SPOOL, resend_after_s, is_new=False)
+            for fact in facts:
+                outbox._recall(fact)
+        except (TypeError, ValueError):  # not of ours, or of a broken disk
             return None
-        head = facts[0]
-        outbox = cls(Source(**head), run_dir / SPOOL, resend_after_s, is_new=False)
-        for fact in facts[1:]:
-            if "started" in fact:
-                outbox._keep(Started(**fact["started"]))
-            elif "slice" in fact:
-                start, end = fact["slice"]
-                outbox._reader.seek(end)
-                outbox._keep((start, end))
-            elif "ended" in fact:
-                outbox._last = Ended.model_validate(fact["ended"])
         return outbox
+
+    def _recall(self, fact: Mapping[str, Any]) -> None:
+        if "started" in fact:
+            self._keep(Started.model_validate(fact["started"]))
+        elif "slice" in fact:
+            start, end = fact["slice"]
+            if not 0 <= start < end:
+                raise ValueError("no slice")
+            self._reader.seek(end)
+            self._keep((start, end))
+        elif "ended" in fact:
+            self._last = Ended.model_validate(fact["ended"])
 
     @property
     def is_settled(self) -> bool:

@@ -700,7 +700,7 @@ def test_without_room_on_the_disk_an_agent_waits(yard: Yard, monkeypatch: pytest
     monkeypatch.setattr(room.tempfile, "TemporaryFile", at_times(room.tempfile.TemporaryFile))
     yard.start(LOG_TWO)
     ref = yard.offer()
-    yard.until(lambda: yard.controller.waiting(SWEEP) == {ref} and yard.controller.presence()["a1"].free == 0)
+    yard.until(lambda: yard.controller.waiting(SWEEP) == {ref} and yard.controller.presence()[0]["a1"].free == 0)
     assert [line for line in yard.said if "no room for a run in" in line] == yard.said
     assert not (yard.runs / str(ref)).exists()
     full = False
