@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
 from sweepyard.bus.port import ControllerBus
 from sweepyard.bus.wire import Presence, Report, Started, order_of
 from sweepyard.failpoints import failpoint
-from sweepyard.tracking.records import Agent, AgentOrder
+from sweepyard.tracking.records import Agent, AgentOrder, AgentState
 
 SEEN_AGAIN_S = 10.0
 """The store learns at most this often that an agent is still there."""
 
-
+Standing: TypeAlias = tuple[AgentState, AgentOrder | None, str]
+"""Whether an agent is there, what is wanted of it, and why."""
 ORDERED: dict[AgentOrder, str] = {"drain": "drained", "stop": "stopped", "quarantine": "in quarantine"}
 
 
@@ -188,12 +190,13 @@ class Agents:
         """Records of agents about whom the store should learn something: new, another state, or seen again."""
         changed = []
         for agent_id, heard in self._known.items():
-            order = self._orders.get(agent_id, (None, ""))
+            lost = bool(self._why_lost(heard, now))
+            state: AgentState = "left" if heard.left is not None else "lost" if lost else "active"
+            standing = (state, *self._orders.get(agent_id, (None, "")))
             seen_at = wall - (now - heard.heard_at)
-            record = _record(agent_id, heard, order, bool(self._why_lost(heard, now)), seen_at)
-            if record is not None and _is_news(record, heard.saved):
-                heard.saved = record
-                changed.append(record)
+            if heard.presence is not None and _is_news(heard.saved, standing, seen_at):
+                heard.saved = _record(heard, heard.presence, standing, seen_at)
+                changed.append(heard.saved)
         return changed
 
     def bury(self) -> list[str]:
@@ -219,31 +222,23 @@ class Agents:
         return f"was not heard for {silent_s:.0f} s" if silent_s > self._lost_after_s else ""
 
 
-def _record(
-    agent_id: str, heard: Heard, order: tuple[AgentOrder | None, str], lost: bool, seen_at: float
-) -> Agent | None:
-    word = heard.presence
-    if word is None:
-        return None
+def _is_news(saved: Agent | None, standing: Standing, seen_at: float) -> bool:
+    if saved is None or standing != (saved.state, saved.order, saved.order_reason):
+        return True
+    return seen_at - saved.last_seen_at > SEEN_AGAIN_S
+
+
+def _record(heard: Heard, word: Presence, standing: Standing, seen_at: float) -> Agent:
+    state, order, order_reason = standing
     return Agent(
-        id=agent_id,
+        id=word.agent,
         sweep_id=heard.sweep_id,
         host=word.host,
         pid=word.pid,
         version=word.version,
         first_seen_at=heard.saved.first_seen_at if heard.saved else seen_at,
         last_seen_at=seen_at,
-        state="left" if heard.left is not None else "lost" if lost else "active",
-        order=order[0],
-        order_reason=order[1],
+        state=state,
+        order=order,
+        order_reason=order_reason,
     )
-
-
-def _is_news(record: Agent, saved: Agent | None) -> bool:
-    if saved is None or (record.state, record.order, record.order_reason) != (
-        saved.state,
-        saved.order,
-        saved.order_reason,
-    ):
-        return True
-    return record.last_seen_at - saved.last_seen_at > SEEN_AGAIN_S

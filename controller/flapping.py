@@ -52,14 +52,16 @@ class Flapping:
 
     def found(self, sweep_id: str) -> dict[str, str]:
         """Agents of a sweep on which nothing works, with the reason."""
-        mine = {agent_id: past for agent_id, past in self._past.items() if past.sweep_id == sweep_id}
         return {
             agent_id: f"its last {len(past.failures)} runs failed within {QUICK_S:g} s of their start without a "
             "report, while runs of other agents got further"
-            for agent_id, past in mine.items()
-            if len(past.failures) >= MOST_FAILURES
-            and any(other.spoke_at >= past.failing_since for other in mine.values() if other is not past)
+            for agent_id, past in self._past.items()
+            if past.sweep_id == sweep_id and len(past.failures) >= MOST_FAILURES and self._others_get_on(past)
         }
+
+    def _others_get_on(self, past: _Past) -> bool:
+        others = [each for each in self._past.values() if each.sweep_id == past.sweep_id and each is not past]
+        return any(other.spoke_at >= past.failing_since for other in others)
 
     def take_failures(self, agents: Collection[str]) -> list[tuple[str, str]]:
         """The failures of some agents, as pairs of agent and run. They are told once."""

@@ -6,7 +6,7 @@ stored with the rows. A duplicate changes nothing and is acknowledged again; a g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireRow
 from sweepyard.controller import moves
@@ -88,15 +88,13 @@ def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
 def _take_rows(ledger: Ledger, tx: Transaction, run: Run, body: Rows, now: float) -> Run:
     rows = [_row(run, i, row) for i, row in enumerate(body.rows)]
     tx.add_rows(run.key, rows)
-    reached = finite(run.summary.get(ledger.resource)) if ledger.resource else None
-    summary = dict(run.summary)
+    lines, summary, config = run.lines + len(rows), dict(run.summary), run.config | body.config
     for row in rows:
         summary |= row.data
-    run = replace(
-        run, lines=run.lines + len(rows), summary=summary | body.summary, config=run.config | body.config
+    run, objective, steps = _take_points(ledger, tx, run, rows, now)
+    return ledger.save_run(
+        tx, run, lines=lines, summary=summary | body.summary, config=config, objective=objective, steps=steps
     )
-    run = _take_points(ledger, tx, run, rows, reached, now)
-    return ledger.save_run(tx, run)
 
 
 def _say_what_is_missing(ledger: Ledger, tx: Transaction, run: Run, now: float) -> None:
@@ -122,16 +120,17 @@ def _row(run: Run, index: int, row: WireRow) -> Row:
 
 
 def _take_points(
-    ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], reached: float | None, now: float
-) -> Run:
+    ledger: Ledger, tx: Transaction, run: Run, rows: list[Row], now: float
+) -> tuple[Run, float | None, int]:
     """Lengthen the run's curve value by value, and judge it at each: a batch must not hide a rung.
 
-    `reached`: what the run logged last under the key that counts the resource.
+    The answer is the run as it was judged, and what its values sum up to now.
     """
-    objective = ledger.sweep.objective
+    objective, summed, steps = ledger.sweep.objective, run.objective, run.steps
     if objective is None:
-        return run
+        return run, summed, steps
     curve, resource = ledger.curves[run.id], ledger.resource
+    reached = None if resource is None else finite(run.summary.get(resource))
     points: list[Point] = []
     for row in rows:
         logged = row.data.get(objective.name)
@@ -140,21 +139,20 @@ def _take_points(
         value = finite(logged)
         if value is not None:
             position = None if resource is None else reached or 0.0
-            if not curve.values:
-                run = _keep_former(ledger, run, position, points)
-            k = len(curve.values) + 1
-            summed = objective.summed(run.objective, value, k)
+            if not curve.values and _keep_former(ledger, run, position, points):
+                summed = objective.best(curve.values) if objective.summary is None else curve.values[-1]
+            steps = len(curve.values) + 1
+            summed = objective.summed(summed, value, steps)
             seen = value if objective.summary is None else summed
             curve.add(seen, position)
-            points.append(Point(k, seen, curve.resource))
-            run = replace(run, objective=summed, steps=k)
+            points.append(Point(steps, seen, curve.resource))
         elif logged in NOT_FINITE:
             curve.broken = True
         else:
             continue
         run = _judge(ledger, tx, run, now)
     tx.add_points(run.key, run.attempt, points)
-    return run
+    return run, summed, steps
 
 
 def _larger(before: float | None, newest: float | None) -> float | None:
@@ -162,21 +160,17 @@ def _larger(before: float | None, newest: float | None) -> float | None:
     return max((each for each in (before, newest) if each is not None), default=None)
 
 
-def _keep_former(ledger: Ledger, run: Run, position: float | None, points: list[Point]) -> Run:
-    """An attempt that goes on at `position` keeps what those before it had reported below that."""
+def _keep_former(ledger: Ledger, run: Run, position: float | None, points: list[Point]) -> bool:
+    """An attempt that goes on at `position` keeps what those before it had reported below that, if anything."""
     former = ledger.former.pop(run.id, None)
-    objective = ledger.sweep.objective
-    if former is None or position is None or objective is None:
-        return run
+    if former is None or position is None:
+        return False
     curve = ledger.curves[run.id]
     for value, at in zip(former.values, former.positions, strict=True):
         if at < position:
             curve.add(value, at)
             points.append(Point(len(curve.values), value, at))
-    if not curve.values:
-        return run
-    summed = objective.best(curve.values) if objective.summary is None else curve.values[-1]
-    return replace(run, objective=summed, steps=len(curve.values))
+    return bool(curve.values)
 
 
 def _judge(ledger: Ledger, tx: Transaction, run: Run, now: float) -> Run:

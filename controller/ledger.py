@@ -133,7 +133,7 @@ class Ledger:
 
     @property
     def paused(self) -> list[Run]:
-        return [run for run in self.open_runs if run.state is RunState.paused]
+        return [run for run in self._open.values() if run.state is RunState.paused]
 
     @property
     def takes_turns(self) -> bool:
@@ -165,7 +165,7 @@ class Ledger:
     def open_attempts(self) -> list[tuple[Run, Attempt]]:
         return [
             (run, attempt)
-            for run in self.open_runs
+            for run in self._open.values()
             if (attempt := self.attempts.get(run.id)) is not None and attempt.state in ATTEMPT_OPEN
         ]
 
@@ -246,10 +246,10 @@ class Ledger:
             return [run.params for run in self.open_runs]
         return [point.params for point in self.points() if point.is_open]
 
-    @property
-    def first_at(self) -> float | None:
-        """When the first run was made."""
-        return next((run.created_at for run in self.runs.values()), None)
+    def hours(self, now: float) -> float:
+        """How long ago the first run was made; 0 if there is none."""
+        first = next(iter(self.runs.values()), None)
+        return (now - first.created_at) / 3600 if first else 0.0
 
     @property
     def failures(self) -> int:

@@ -36,7 +36,8 @@ class View:
     `best`: the best objective of all runs that have not failed, running ones included; `best_run`: its number.
     `free`: slots that live agents of the sweep could fill now. `lost_agents`: reasons by agent id.
     `proposing`: a searcher has been asked and has not answered yet. `vanished`: runs whose offer is in no queue.
-    `budget`: what may be spent; `hours`: since the first run was made; `failures`: runs that failed or crashed.
+    `budget`: what may be spent; if it limits them, `hours`: since the first run was made, and `failures`: runs
+    that failed or crashed.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
     next run was asked for; None: none is ready.`paused`: how many runs wait for

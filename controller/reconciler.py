@@ -273,7 +273,7 @@ class Reconciler:
     def _view(self, ledger: Ledger, now: float) -> planner.View:
         sweep = ledger.sweep
         target = (sweep.spec.get("metric") or {}).get("target")
-        missing = sum(point.missing for point in ledger.points())
+        budget = sweep.spec.get("budget", {})
         best_run, best = (0, None) if target is None else ledger.leader()
         attempts = [
             planner.OpenAttempt(
@@ -285,9 +285,9 @@ class Reconciler:
             state=sweep.state,
             objective=sweep.objective,
             run_cap=sweep.run_cap,
-            budget=sweep.spec.get("budget", {}),
-            hours=(self._clock.wall() - ledger.first_at) / 3600 if ledger.first_at else 0.0,
-            failures=ledger.failures,
+            budget=budget,
+            hours=ledger.hours(self._clock.wall()) if "hours" in budget else 0.0,
+            failures=ledger.failures if "failures" in budget else 0,
             target=target,
             created=len(ledger.runs),
             best=best,
@@ -296,7 +296,7 @@ class Reconciler:
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
             times=ledger.repeat.times if ledger.repeat else 1,
-            missing=missing,
+            missing=sum(point.missing for point in ledger.points()),
             costly=is_costly(sweep.spec["method"]),
             proposing=ledger.proposing,
             unseen=ledger.unseen,

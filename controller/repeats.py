@@ -54,8 +54,9 @@ class Point:
     @property
     def missing(self) -> int:
         """How many runs are still to be made: none any more once one was stopped or went wrong."""
-        over = any(run.state in RUN_ENDED and run.state is not RunState.finished for run in self.runs)
-        return 0 if over else max(0, self.repeat.times - len(self.runs))
+        lacking = max(0, self.repeat.times - len(self.runs))
+        over = lacking and any(run.state in RUN_ENDED and run.state is not RunState.finished for run in self.runs)
+        return 0 if over else lacking
 
     @property
     def is_open(self) -> bool:

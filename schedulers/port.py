@@ -43,8 +43,6 @@ class Curve:
 
     def index_at(self, rung: float) -> int | None:
         """Which value is the first at `rung` or later; None if it has not come that far."""
-        if self.resource < rung:
-            return None
         index = bisect_left(self.positions, rung)
         return index if index < len(self.values) else None
 

@@ -16,6 +16,8 @@ Params: TypeAlias = "dict[str, Any]"
 
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def to_plain(value: Any) -> Any:
     """`value` with everything that JSON cannot hold turned into something it can.
@@ -40,9 +42,9 @@ def to_plain(value: Any) -> Any:
 def dumps(value: Any) -> str:
     """Compact strict JSON of anything."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _COMPACT.encode(value)
     except (TypeError, ValueError):
-        return json.dumps(to_plain(value), separators=(",", ":"), allow_nan=False)
+        return _COMPACT.encode(to_plain(value))
 
 
 def printable(text: str, *, keep: str = "") -> str:

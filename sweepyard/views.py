@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sweepyard.tracking.records import (
     Action,
     AgentOrder,
+    AgentState,
     AttemptState,
     Goal,
     Middle,
@@ -216,7 +217,7 @@ class AgentView(View):
     host: str
     pid: int
     version: str
-    state: Literal["active", "lost", "left"]
+    state: AgentState
     first_seen_at: float
     last_seen_at: float
     order: AgentOrder | None = Field(

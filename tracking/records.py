@@ -18,6 +18,7 @@ Middle: TypeAlias = Literal["mean", "median", "worst"]
 """What several runs of one point are summed up to."""
 Order: TypeAlias = Literal["pause", "stop", "kill"]
 """What the controller wants of a running run: `pause` ends its attempt, `stop` ends it early, `kill` now."""
+AgentState: TypeAlias = Literal["active", "lost", "left"]
 AgentOrder: TypeAlias = Literal["drain", "stop", "quarantine"]
 """What is wanted of an agent: `drain` hands its run back and leaves, `stop` leaves when its run has ended,
 `quarantine` takes nothing and stays."""
@@ -345,7 +346,7 @@ class Agent:
     version: str
     first_seen_at: float
     last_seen_at: float
-    state: Literal["active", "lost", "left"] = "active"
+    state: AgentState = "active"
     order: AgentOrder | None = None
     order_reason: str = ""
 

@@ -149,7 +149,10 @@ class SimAgent:
     @property
     def running(self) -> SimAttempt | None:
         """The attempt that it executes now."""
-        return next((each for each in self._attempts.values() if not each.ended), None)
+        for attempt in self._attempts.values():
+            if not attempt.ended:
+                return attempt
+        return None
 
     def wake(self, delay_s: float = 0.0) -> None:
         due_s = self._world.clock.now_s + delay_s

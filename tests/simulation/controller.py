@@ -43,6 +43,7 @@ class FragileBus:
             die(f"after {name}")
             return answer
 
+        setattr(self, name, fragile)
         return fragile
 
 

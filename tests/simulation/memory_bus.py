@@ -29,13 +29,14 @@ class Broker:
     """Everything that Redis would hold."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()  # entered as itself: a condition's own way in takes as long as all inside
+        self.changed = threading.Condition(self.lock)
         self._positions = count(1)
         self.flush()
 
     def flush(self) -> None:
         """Forget everything, as FLUSHALL does."""
-        with self.changed:
+        with self.lock:
             self.offers: dict[str, dict[AttemptRef, Offer]] = defaultdict(dict)
             self.stream: dict[int, Message] = {}
             self.presence: dict[str, Presence] = {}
@@ -46,12 +47,12 @@ class Broker:
 
     def snapshot(self) -> dict[str, Any]:
         """What a file on disk would hold now."""
-        with self.changed:
+        with self.lock:
             return {name: _copy(getattr(self, name)) for name in HELD}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Be as then. Positions in the stream go on from where they are: Redis makes them of the time."""
-        with self.changed:
+        with self.lock:
             for name in HELD:
                 setattr(self, name, _copy(snapshot[name]))
 
@@ -74,31 +75,31 @@ class MemoryControllerBus:
         self._mark = 1
 
     def offer(self, offer: Offer) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.offers[offer.sweep][offer.ref] = offer.model_copy(update={"epoch": self._epoch})
             self._broker.changed.notify_all()
 
     def withdraw(self, sweep_id: str, refs: Sequence[AttemptRef]) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             for ref in refs:
                 self._broker.offers[sweep_id].pop(ref, None)
 
     def waiting(self, sweep_id: str) -> set[AttemptRef]:
-        with self._broker.changed:
+        with self._broker.lock:
             return set(self._broker.offers[sweep_id])
 
     def queues(self) -> set[str]:
-        with self._broker.changed:
+        with self._broker.lock:
             return {sweep_id for sweep_id, offers in self._broker.offers.items() if offers}
 
     def close(self, sweep_id: str) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.offers.pop(sweep_id, None)
 
     def read(self, after: str, timeout_s: float) -> list[tuple[str, Message | None]]:
-        with self._broker.changed:
+        with self._broker.lock:
             found = self._after(after)
-            if not found and self._broker.changed.wait(timeout_s):
+            if not found and timeout_s and self._broker.changed.wait(timeout_s):
                 found = self._after(after)
             return found
 
@@ -107,18 +108,18 @@ class MemoryControllerBus:
         return [(f"{at}-0", message) for at, message in self._broker.stream.items() if at > upto]
 
     def forget(self, upto: str) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             last = int(upto.partition("-")[0])
             for at in [at for at in self._broker.stream if at <= last]:
                 del self._broker.stream[at]
 
     def presence(self) -> tuple[Mapping[str, Presence], str]:
-        with self._broker.changed:
+        with self._broker.lock:
             last = max(self._broker.stream, default=None)
             return dict(self._broker.presence), "0" if last is None else f"{last}-0"
 
     def remove_presence(self, agent_id: str) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.presence.pop(agent_id, None)
             self._broker.boxes.pop((agent_id, self._epoch), None)
 
@@ -130,7 +131,7 @@ class MemoryControllerBus:
         orders: Mapping[AttemptRef, AttemptOrder] | None = None,
         words: Mapping[str, str] | None = None,
     ) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             box = self._broker.boxes[agent_id, self._epoch]
             box.acks |= {str(ref): seq for ref, seq in (acks or {}).items()}
             box.orders |= {str(ref): order for ref, order in (orders or {}).items()}
@@ -140,7 +141,7 @@ class MemoryControllerBus:
                 self._broker.changed.notify_all()
 
     def intact(self) -> bool:
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.marked += 1
             self._broker.epoch = max(self._broker.epoch, self._epoch)
             if self._broker.epoch > self._epoch:
@@ -162,7 +163,7 @@ class MemoryAgentBus:
         self, sweep_id: str, take: Callable[[Offer], bool], leave: threading.Event, ready: threading.Event
     ) -> None:
         while not leave.is_set():
-            with self._broker.changed:
+            with self._broker.lock:
                 offer = self._broker.pop_offer(sweep_id)
                 if offer is None:
                     self._broker.changed.wait(0.05)
@@ -176,11 +177,11 @@ class MemoryAgentBus:
 
     def put_back(self, offer: Offer) -> None:
         """Before all others."""
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.offers[offer.sweep] = {offer.ref: offer} | self._broker.offers[offer.sweep]
 
     def exchange(self, messages: Sequence[Message], presence: Presence) -> Control:
-        with self._broker.changed:
+        with self._broker.lock:
             for message in messages:
                 self._broker.add(message)
             self._broker.presence[self._agent_id] = presence
@@ -201,7 +202,7 @@ class MemoryAgentBus:
             return control
 
     def wait_for_hint(self, timeout_s: float) -> bool:
-        with self._broker.changed:
+        with self._broker.lock:
             if self._agent_id not in self._broker.hinted:
                 self._broker.changed.wait(timeout_s)
             hinted = self._agent_id in self._broker.hinted
@@ -209,7 +210,7 @@ class MemoryAgentBus:
             return hinted
 
     def leave(self, message: Message) -> None:
-        with self._broker.changed:
+        with self._broker.lock:
             self._broker.add(message)
             self._broker.presence.pop(self._agent_id, None)
             self._broker.boxes.pop((self._agent_id, self._epoch), None)

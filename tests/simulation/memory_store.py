@@ -61,6 +61,8 @@ TABLES = (
     "cursors",
 )
 
+RUN_KEPT = set(Run.__slots__).difference(RUN_CHANGES)
+
 _TEXT, _DIALECT = Text(), sqlite.dialect()
 
 
@@ -286,18 +288,17 @@ class MemoryTransaction:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._new: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self._new: dict[str, dict[Any, Any]] = defaultdict(dict)
         self._pruned: list[int] = []
 
     def commit(self) -> None:
         self._tables.last = self._new
-        for name in TABLES:
-            nested = name in ("rows", "points")
-            for key, value in self._new[name].items():
-                if nested:
+        for name, written in self._new.items():
+            if name in ("rows", "points"):
+                for key, value in written.items():
                     self._tables.data[name].setdefault(key, {}).update(value)
-                else:
-                    self._tables.data[name][key] = value
+            else:
+                self._tables.data[name].update(written)
         for id in self._pruned:
             self._tables.data["audit"].pop(id, None)
         for key, run in self._new["runs"].items():
@@ -343,8 +344,9 @@ class MemoryTransaction:
     def save_run(self, run: Run) -> None:
         old = self._there("runs", run.key)
         _check_move(RUN_MOVES, old.state, run.state, f"runs (key={run.key}, state={run.state})")
+        kept = {name: getattr(old, name) for name in RUN_KEPT}
         changes = {name: getattr(run, name) for name in RUN_CHANGES} | {"objective": _number(run.objective)}
-        self._new["runs"][run.key] = replace(old, **changes)
+        self._new["runs"][run.key] = Run(**kept, **changes)
 
     def add_attempt(self, attempt: Attempt) -> None:
         self._there("runs", attempt.run_key)
@@ -354,8 +356,10 @@ class MemoryTransaction:
     def save_attempt(self, attempt: Attempt) -> None:
         old = self._there("attempts", (attempt.run_key, attempt.n))
         _check_move(ATTEMPT_MOVES, old.state, attempt.state, f"attempts (n={attempt.n}, state={attempt.state})")
-        clean = replace(attempt, tail=_text(attempt.tail), reason=_text(attempt.reason))
-        self._new["attempts"][attempt.run_key, attempt.n] = clean
+        tail, reason = _text(attempt.tail), _text(attempt.reason)
+        if (tail, reason) != (attempt.tail, attempt.reason):
+            attempt = replace(attempt, tail=tail, reason=reason)
+        self._new["attempts"][attempt.run_key, attempt.n] = attempt
 
     def add_rows(self, run_key: int, rows: Sequence[Row]) -> None:
         for row in rows:
