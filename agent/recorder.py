@@ -28,6 +28,9 @@ GOODBYE_S = 5.0
 """How long the end of a run waits for that room: less than the grace of a run that is told to end."""
 LOOK_S = 0.1
 
+DEEP = 100
+"""Readers of JSON refuse what is nested deeper than some 200 levels: one such row would stop all that follow."""
+
 _encode = json.JSONEncoder(
     separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=plain.to_plain
 ).encode
@@ -77,12 +80,11 @@ class Recorder:
     def _append(self, fact: dict[str, Any]) -> None:
         if self._fd < 0:
             return
-        try:
-            text = _encode(fact)
-        except (TypeError, ValueError):
-            text = _encode(plain.to_plain(fact))
+        text = _text(fact)
+        if not text:
+            return self._say(f"what is nested more than {DEEP} levels deep, or in itself, is not recorded.")
         with self._lock:
-            self._record(text.encode("utf-8", "replace") + b"\n")
+            return self._record(text.encode("utf-8", "replace") + b"\n")
 
     def _record(self, line: bytes) -> None:
         if self._waiting and not self._write_waiting():
@@ -138,3 +140,21 @@ class Recorder:
         if text not in self._warned:
             self._warned.add(text)
             self._warn(f"{text} (Said once.)")
+
+
+def _text(fact: dict[str, Any]) -> str:
+    """Its JSON; empty if it is nested too deep."""
+    try:
+        try:
+            text = _encode(fact)
+        except (TypeError, ValueError):
+            text = _encode(plain.to_plain(fact))
+        is_flat = text.count("{") + text.count("[") <= DEEP
+        return text if is_flat or _depth(json.loads(text)) <= DEEP else ""
+    except RecursionError:
+        return ""
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.fulldisk import full_at, make_room
@@ -87,3 +88,23 @@ def test_a_process_that_was_forked_leaves_what_waits_to_its_parent(desk: Desk) -
     assert desk.read() == [2]
     desk.log(3)
     assert desk.read() == [2, 1, 3]
+
+
+def test_what_is_nested_too_deep_costs_its_row_alone(desk: Desk) -> None:
+    """A row that the service could not read would keep back all that follow."""
+    endless: dict[str, Any] = {}
+    endless["me"] = endless
+    for data in (nested(90), nested(110), nested(250), nested(5000), endless):
+        desk.recorder.row(1, {"loss": 1, "data": data})
+    desk.recorder.row(2, {"loss": 2, "many": [[k] for k in range(1000)], "text": "[" * 1000})
+    assert desk.read() == [1, 2]
+    assert [
+        line.count("nested more than 100 levels deep, or in itself, is not recorded") for line in desk.said
+    ] == [1]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        data = {"d": data}
+    return data
