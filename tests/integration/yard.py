@@ -55,6 +55,7 @@ class Hand:
         self.offers: Queue[Offer] = Queue()
         self.beat = 0
         self.seqs: dict[str, int] = {}
+        self.acks: dict[str, int] = {}
         self.running: list[str] = []
         self.taken: set[AttemptRef] = set()
         self.free = free
@@ -105,7 +106,10 @@ class Hand:
                 free=self.free,
                 running=self.running,
             )
-            return self.bus.exchange([*reports, presence], presence)
+            control = self.bus.exchange([*reports, presence], presence)
+            # Of an attempt that has ended they are read twice, maybe by two beats and by nobody who asks.
+            self.acks |= control.acks
+            return control
 
     def report(self, offer: Offer, body: Started | Rows | Ended, seq: int | None = None) -> Control:
         key = str(offer.ref)
@@ -140,7 +144,12 @@ class Hand:
     def is_heard(self, offer: Offer) -> None:
         """Wait until all its reports are acknowledged: it has no spool from which to send them again."""
         ref = str(offer.ref)
-        assert wait_until(lambda: self.present().acks.get(ref) == self.seqs[ref], DEADLINE_S)
+
+        def is_acked() -> bool:
+            self.present()
+            return self.acks.get(ref) == self.seqs[ref]
+
+        assert wait_until(is_acked, DEADLINE_S)
 
     def order(self, offer: Offer) -> AttemptOrder:
         """The first order about an attempt."""
