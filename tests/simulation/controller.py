@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from simulation.memory_bus import MemoryControllerBus
@@ -33,14 +33,15 @@ class FragileBus:
         self._bus, self._world, self._die = MemoryControllerBus(world.broker, epoch), world, die
 
     def __getattr__(self, name: str) -> Any:
-        call = getattr(self._bus, name)
-        die = self._die if name in EFFECTS else lambda _where: None
+        call, is_effect = getattr(self._bus, name), name in EFFECTS
 
         def fragile(*args: Any, **kwargs: Any) -> Any:
             self._world.check_redis()
-            die(f"before {name}")
+            if not is_effect:
+                return call(*args, **kwargs)
+            self._die(f"before {name}")
             answer = call(*args, **kwargs)
-            die(f"after {name}")
+            self._die(f"after {name}")
             return answer
 
         setattr(self, name, fragile)
@@ -112,20 +113,18 @@ class SimController:
         self._wake_at_s = None
         if self._reconciler is None:
             return
-        with self._mortal():
+        try:
             self._step(self._reconciler)
             self.after_step()
             self.wake(max(0.01, self._tick_at_s - self._world.clock.now_s))
-
-    @contextmanager
-    def _mortal(self) -> Iterator[None]:
-        """Whoever dies in here is started again after a while."""
-        try:
-            yield
         except Killed:
-            self.deaths += 1
-            self._doomed_at = self._reconciler = None
-            self._world.later(self._world.dice.uniform(0.5, 25), self._start)
+            self._on_death()
+
+    def _on_death(self) -> None:
+        """It is started again after a while."""
+        self.deaths += 1
+        self._doomed_at = self._reconciler = None
+        self._world.later(self._world.dice.uniform(0.5, 25), self._start)
 
     def _step(self, reconciler: Reconciler) -> None:
         """What `engine.Engine` does in a step."""
@@ -144,7 +143,7 @@ class SimController:
             reconciler.redis_failed(str(error))
             messages = []
         effects = Effects()
-        with self._transaction() as tx:
+        with self._world.store.transaction(self._epoch) as tx:
             if messages:
                 self._seen = messages[-1][0]
                 reconciler.take_messages(tx, messages, effects)
@@ -153,6 +152,7 @@ class SimController:
                     verb(reconciler.ledger(self._sweep_id), tx, clock.wall())
             self._wishes = []
             reconciler.plan(tx, effects)
+            self._die("before the commit")
         self._die("after the commit")
         self._act(reconciler, effects)
 
@@ -161,12 +161,6 @@ class SimController:
         if effects.offers or effects.orders or effects.acks:
             self.on_told()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
-        with self._world.store.transaction(self._epoch) as tx:
-            yield tx
-            self._die("before the commit")
-
     def _ask(self, question: Question) -> None:
         """A costly searcher answers after a while."""
         epoch = self._epoch
@@ -174,11 +168,14 @@ class SimController:
         def answer() -> None:
             if self._reconciler is None or self._epoch != epoch:
                 return
-            with self._mortal():
-                effects = Effects()
-                with self._transaction() as tx:
+            effects = Effects()
+            try:
+                with self._world.store.transaction(epoch) as tx:
                     self._reconciler.take_answer(tx, suggest(question))
                     self._reconciler.plan(tx, effects)
+                    self._die("before the commit")
                 self._act(self._reconciler, effects)
+            except Killed:
+                self._on_death()
 
         self._world.later(self._world.dice.uniform(0.01, 0.5), answer)
