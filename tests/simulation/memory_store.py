@@ -331,10 +331,8 @@ class MemoryTransaction:
     def add_run(self, run: Run) -> Run:
         sweep = self._there("sweeps", run.sweep_id)
         for other in self._view("runs").values():
-            place = self._there("sweeps", other.sweep_id)
-            same_project = (place.entity, place.project) == (sweep.entity, sweep.project)
             if (other.sweep_id, other.number) == (run.sweep_id, run.number) or (
-                same_project and other.id == run.id
+                other.id == run.id and _place(self._there("sweeps", other.sweep_id)) == _place(sweep)
             ):
                 raise IllegalTransition(f"run {run.number} is there already")
         stored = replace(run, key=next(self._tables.keys), objective=_number(run.objective))
@@ -433,6 +431,10 @@ class MemoryTransaction:
 def _check_move(table: Table[Any, Any], before: Any, after: Any, what: str) -> None:
     if before is not after and after not in {to for (state, _), to in table.items() if state is before}:
         raise IllegalTransition(f"{what}: no move from '{before}'")
+
+
+def _place(sweep: Sweep) -> tuple[str, str]:
+    return sweep.entity, sweep.project
 
 
 def _number(value: float | None) -> float | None:

@@ -22,13 +22,12 @@ FAILED_ONCE = [58, 61, 79, 91, 1378]
 """Seeds that found a bug: kept as they are, so that it stays fixed."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def what_is_imported_stays() -> Iterator[None]:
-    """Each sweep is garbage in the end; to find it, nobody needs to look through all modules once more."""
-    gc.collect()
-    gc.freeze()
+@pytest.fixture(autouse=True)
+def garbage_waits() -> Iterator[None]:
+    """A sweep is garbage as a whole, when it is over: whoever looks for some before finds none."""
+    gc.disable()
     yield
-    gc.unfreeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
