@@ -262,7 +262,8 @@ class Ledger:
 
     def points(self) -> list[Point]:
         """All points of a sweep with repeats; of another one nothing."""
-        return [] if self.repeat is None else points_of(self.runs.values(), self.repeat)
+        repeat = self.repeat
+        return [] if repeat is None else points_of(self.runs.values(), repeat)
 
     @property
     def begun(self) -> int:

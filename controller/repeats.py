@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sweepyard.plain import Params
@@ -104,7 +105,7 @@ class Point:
 def points_of(runs: Iterable[Run], repeat: Repeat) -> list[Point]:
     """The points of a sweep's runs, in the order of their first ones."""
     found: dict[int, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.number):
+    for run in sorted(runs, key=attrgetter("number")):
         found.setdefault(run.repeat_of or run.number, []).append(run)
     return [Point(repeat=repeat, runs=group) for group in found.values()]
 

@@ -99,8 +99,11 @@ class Promotion:
     def _at(self, rung: float, curves: Curves) -> tuple[int, list[str], float | None]:
         """How many runs have come to a rung, which of them go on, best first, and the worst value among these."""
         sign = -1 if self._objective.goal == "maximize" else 1
-        values = ((_value(each, rung), each.number, key) for key, each in curves.items())
-        here = [(sign * value, number, key) for value, number, key in values if value is not None]
+        here = [
+            (sign * each.values[index], each.number, key)
+            for key, each in curves.items()
+            if (index := each.index_at(rung)) is not None
+        ]
         best = sorted(here)[: int(len(here) / self._eta)]
         return len(here), [key for _, _, key in best], sign * best[-1][0] if best else None
 

@@ -292,21 +292,22 @@ class MemoryTransaction:
         self._pruned: list[int] = []
 
     def commit(self) -> None:
+        data = self._tables.data
+        for key, run in self._new["runs"].items():
+            if key not in data["runs"]:
+                self._tables.runs_of[run.sweep_id].append(key)
+        for key in self._new["attempts"]:
+            if key not in data["attempts"]:
+                self._tables.attempts_of[key[0]].append(key)
         self._tables.last = self._new
         for name, written in self._new.items():
             if name in ("rows", "points"):
                 for key, value in written.items():
-                    self._tables.data[name].setdefault(key, {}).update(value)
+                    data[name].setdefault(key, {}).update(value)
             else:
-                self._tables.data[name].update(written)
+                data[name].update(written)
         for id in self._pruned:
-            self._tables.data["audit"].pop(id, None)
-        for key, run in self._new["runs"].items():
-            if key not in self._tables.runs_of[run.sweep_id]:
-                self._tables.runs_of[run.sweep_id].append(key)
-        for key in self._new["attempts"]:
-            if key not in self._tables.attempts_of[key[0]]:
-                self._tables.attempts_of[key[0]].append(key)
+            data["audit"].pop(id, None)
 
     def add_sweep(self, sweep: Sweep) -> None:
         self._add("sweeps", sweep.id, sweep)
