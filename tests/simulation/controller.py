@@ -78,6 +78,11 @@ class SimController:
         self._wishes.append(verb)
         self.wake()
 
+    @property
+    def is_wished(self) -> bool:
+        """Whether a person waits for an answer, which may be that an ended sweep goes on."""
+        return bool(self._wishes)
+
     def wake(self, delay_s: float | None = None) -> None:
         """Something has arrived: step soon, once for all that arrives until then."""
         delay_s = self._world.faults.slow_s if delay_s is None else delay_s
