@@ -13,6 +13,8 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import pytest
 from acceptance.commands import Place
@@ -231,6 +233,16 @@ def _break(yard: Yard, link: Proxy, mode: Mode, duration_s: float) -> None:
     yard.recovers()
 
 
+def _fill_and_free(yard: Yard, filling: Path, full_s: float) -> None:
+    """A file takes all the room that its disk has, for a while."""
+    with suppress(OSError), filling.open("wb", 0) as file:
+        while file.write(bytes(2**16)):
+            pass
+    wait_until(lambda: False, full_s)
+    filling.unlink()
+    yard.recovers()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_the_disk_is_full(place: Place, survived: Survived) -> None:
     """F11. The store takes nothing for a while; when there is room again, it goes on where it was."""
@@ -239,17 +251,8 @@ def test_the_disk_is_full(place: Place, survived: Survived) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
     try:
         yard = Yard(place, f"sqlite:///{disk}/store.db", agents=AGENTS)
-        filling = disk / "filling"
-
-        def fill_and_free() -> None:
-            with suppress(OSError), filling.open("wb") as file:
-                while True:
-                    file.write(bytes(2**16))
-            wait_until(lambda: False, LOST_AFTER_S)
-            filling.unlink()
-            yard.recovers()
-
-        done = yard.trouble(fill_and_free, times=times(10), every_s=0.5, dice=random.Random(7))
+        fault = partial(_fill_and_free, yard, disk / "filling", LOST_AFTER_S)
+        done = yard.trouble(fault, times=times(10), every_s=0.5, dice=random.Random(7))
         books = yard.finish()
     finally:
         place.clear()
@@ -265,16 +268,8 @@ def test_the_disk_of_the_agents_is_full(place: Place, survived: Survived) -> Non
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
     try:
         yard = Yard(place, f"sqlite:///{place.path}/.sweepyard/store.db", agents=AT_ONCE)
-
-        def fill_and_free() -> None:
-            with suppress(OSError), (disk / "filling").open("wb", 0) as file:
-                while file.write(bytes(2**16)):
-                    pass
-            wait_until(lambda: False, 0.5)
-            (disk / "filling").unlink()
-            yard.recovers()
-
-        done = yard.trouble(fill_and_free, times=times(5), every_s=0.5, dice=random.Random(10))
+        fault = partial(_fill_and_free, yard, disk / "filling", 0.5)
+        done = yard.trouble(fault, times=times(5), every_s=0.5, dice=random.Random(10))
         assert any("no room for a run" in agent.text for agent in yard.agents)
         books = yard.finish()
     finally:
