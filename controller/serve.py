@@ -69,7 +69,7 @@ def serve(settings: Settings, *, lifeline_fd: int | None = None) -> int:
                 "commands on your agents. Set SWEEPYARD_API_KEY (or --api-key), make a key with "
                 "`sweepyard keys create`, or listen on 127.0.0.1."
             )
-        listener = stack.enter_context(_listen(settings.host, settings.port, directory))
+        listener = stack.enter_context(listen(settings.host, settings.port, directory))
         redis = stack.enter_context(_redis(settings, directory))
         leadership = Leadership(
             store,
@@ -187,13 +187,14 @@ def _is_ours(lock: IO[str]) -> bool:
 
 
 @contextmanager
-def _listen(host: str, port: int, directory: Path) -> Iterator[socket.socket]:
+def listen(host: str, port: int, directory: Path) -> Iterator[socket.socket]:
     """A listening socket; port 0 takes the one of the last time if it is free, so that addresses stay valid."""
     remembered = read_note(directory).get("url", "").rpartition(":")[2]
     wishes = [port] if port else [int(remembered) if remembered.isdigit() else 0, 0]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for wish in wishes:
-        with socket.socket(family) as listener:
+        # asyncio sends at once (TCP_NODELAY) only on a socket that says TCP; else answers wait 40 ms for an ack.
+        with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((host, wish))
