@@ -30,13 +30,19 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+MOST_POLL_S = 0.25
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.02) -> bool:
-    """Whether `condition` came true within `timeout_s`. For what offers nothing better to wait on."""
-    deadline = SYSTEM_CLOCK.monotonic() + timeout_s
+    """Whether `condition` came true within `timeout_s`. For what offers nothing better to wait on.
+
+    Looks every `poll_s`, and less often the longer it takes: a look may be work for whoever is waited for.
+    """
+    began = SYSTEM_CLOCK.monotonic()
     while not condition():
-        if SYSTEM_CLOCK.monotonic() > deadline:
+        waited_s = SYSTEM_CLOCK.monotonic() - began
+        if waited_s > timeout_s:
             return False
-        time.sleep(poll_s)
+        pause_s = max(poll_s, min(waited_s / 20, MOST_POLL_S))
+        time.sleep(min(pause_s, max(timeout_s - waited_s, 0.001)))
     return True

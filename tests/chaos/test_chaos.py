@@ -52,10 +52,11 @@ def test_agents_are_killed(place: Place, store_url: str, survived: Survived) -> 
         assert wait_until(lambda: not any(map(lives, families)), 10, 0.002), "training outlives its agent"
         orphans_s.append(SYSTEM_CLOCK.monotonic() - began_s)
 
-    done = yard.trouble(kill, times=times(50), every_s=0.4, dice=dice)
+    count = times(50)
+    yard.trouble(kill, times=count, every_s=0.4, dice=dice)
     books = yard.finish()
-    survived("agents killed, two at a time", done * AT_ONCE, books)
-    survived("their training, until it is gone", done * AT_ONCE, back_s=orphans_s)
+    survived("agents killed, two at a time", count * AT_ONCE, books)
+    survived("their training, until it is gone", count * AT_ONCE, back_s=orphans_s)
 
 
 def test_agents_are_told_to_leave(place: Place, store_url: str, survived: Survived) -> None:
@@ -73,11 +74,12 @@ def test_agents_are_told_to_leave(place: Place, store_url: str, survived: Surviv
         left_s.append(SYSTEM_CLOCK.monotonic() - began_s)
         assert codes == [0, 0], [agent.text for agent in agents]
 
-    done = yard.trouble(drain, times=times(25), every_s=0.3, dice=dice)
+    count = times(25)
+    yard.trouble(drain, times=count, every_s=0.3, dice=dice)
     books = yard.finish()
     assert not books.reasons
     books.back_s = left_s
-    survived("agents told to leave, until they are gone", done * AT_ONCE, books)
+    survived("agents told to leave, until they are gone", count * AT_ONCE, books)
 
 
 def test_redis_is_killed(place: Place, redis_server: RedisServer, store_url: str, survived: Survived) -> None:
@@ -88,8 +90,9 @@ def test_redis_is_killed(place: Place, redis_server: RedisServer, store_url: str
         redis_server.restart()
         yard.recovers()
 
-    done = yard.trouble(kill, times=times(25), every_s=0.5, dice=random.Random(2))
-    survived("Redis killed and started again", done, yard.finish())
+    count = times(25)
+    yard.trouble(kill, times=count, every_s=0.5, dice=random.Random(2))
+    survived("Redis killed and started again", count, yard.finish())
 
 
 def test_redis_forgets(place: Place, redis_server: RedisServer, store_url: str, survived: Survived) -> None:
@@ -102,8 +105,9 @@ def test_redis_forgets(place: Place, redis_server: RedisServer, store_url: str, 
         faults.pop()()
         yard.recovers()
 
-    done = yard.trouble(forget, times=len(faults), every_s=0.5, dice=dice)
-    survived("Redis flushed, or robbed of its file's end", done, yard.finish())
+    count = len(faults)
+    yard.trouble(forget, times=count, every_s=0.5, dice=dice)
+    survived("Redis flushed, or robbed of its file's end", count, yard.finish())
 
 
 def test_the_controller_is_killed(place: Place, store_url: str, survived: Survived) -> None:
@@ -114,9 +118,10 @@ def test_the_controller_is_killed(place: Place, store_url: str, survived: Surviv
         yard.kill_service()
         yard.recovers()
 
-    done = yard.trouble(kill, times=times(15), every_s=0.5, dice=random.Random(4))
+    count = times(15)
+    yard.trouble(kill, times=count, every_s=0.5, dice=random.Random(4))
     books = yard.finish()
-    survived("controllers killed and started again", done, books)
+    survived("controllers killed and started again", count, books)
 
 
 def test_agents_are_frozen(place: Place, store_url: str, survived: Survived) -> None:
@@ -131,8 +136,9 @@ def test_agents_are_frozen(place: Place, store_url: str, survived: Survived) -> 
         wait_until(lambda: False, 3 * LOST_AFTER_S if long.pop() else 0.5)
         agent.process.send_signal(signal.SIGCONT)
 
-    done = yard.trouble(freeze, times=len(long), every_s=0.5, dice=dice)
-    survived("agents frozen and thawed", done, yard.finish())
+    count = len(long)
+    yard.trouble(freeze, times=count, every_s=0.5, dice=dice)
+    survived("agents frozen and thawed", count, yard.finish())
 
 
 def test_postgresql_is_killed(
@@ -151,8 +157,9 @@ def test_postgresql_is_killed(
         yard.recovers()
         assert yard.services == 1, "the service has ended"
 
-    done = yard.trouble(kill, times=times(20), every_s=0.5, dice=dice)
-    survived("PostgreSQL killed and started again", done, yard.finish())
+    count = times(20)
+    yard.trouble(kill, times=count, every_s=0.5, dice=dice)
+    survived("PostgreSQL killed and started again", count, yard.finish())
 
 
 MODES: tuple[Mode, ...] = ("refuse", "reset", "silence", "slow")
@@ -252,12 +259,13 @@ def test_the_disk_is_full(place: Place, survived: Survived) -> None:
     try:
         yard = Yard(place, f"sqlite:///{disk}/store.db", agents=AGENTS)
         fault = partial(_fill_and_free, yard, disk / "filling", LOST_AFTER_S)
-        done = yard.trouble(fault, times=times(10), every_s=0.5, dice=random.Random(7))
+        count = times(10)
+        yard.trouble(fault, times=count, every_s=0.5, dice=random.Random(7))
         books = yard.finish()
     finally:
         place.clear()
         subprocess.run(["umount", disk], check=True)
-    survived("disk full and free again", done, books)
+    survived("disk full and free again", count, books)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
@@ -269,11 +277,12 @@ def test_the_disk_of_the_agents_is_full(place: Place, survived: Survived) -> Non
     try:
         yard = Yard(place, f"sqlite:///{place.path}/.sweepyard/store.db", agents=AT_ONCE)
         fault = partial(_fill_and_free, yard, disk / "filling", 0.5)
-        done = yard.trouble(fault, times=times(5), every_s=0.5, dice=random.Random(10))
+        count = times(5)
+        yard.trouble(fault, times=count, every_s=0.5, dice=random.Random(10))
         assert any("no room for a run" in agent.text for agent in yard.agents)
         books = yard.finish()
     finally:
         place.clear()
         subprocess.run(["umount", disk], check=True)
     assert not books.lost
-    survived("agents' disk full and free again", done, books)
+    survived("agents' disk full and free again", count, books)

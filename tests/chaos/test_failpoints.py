@@ -119,8 +119,8 @@ class Story:
         if self._dies == "agent.drain_mid":
             self._agent.wait_for("run #1 started")
             self._agent.process.terminate()
-        assert wait_until(self._is_over, DEADLINE_S, 0.1), self._service.text
-        assert wait_until(lambda: not self._agent_lives(), DEADLINE_S, 0.1), self._agent.text
+        # An agent leaves when the sweep is over.
+        assert wait_until(lambda: not self._agent_lives(), DEADLINE_S), (self._service.text, self._agent.text)
         if self._dies.startswith(("presence.", "close.")):
             assert wait_until(lambda: self._insist(lambda: self.deaths == 1), DEADLINE_S, 0.1)
         self._service.process.terminate()
@@ -138,12 +138,9 @@ class Story:
             self.client.enqueue(sweep_id, {"x": 3})
         return sweep_id
 
-    def _is_over(self) -> bool:
-        self._agent_lives()
-        return self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
-
     def _agent_lives(self) -> bool:
         """Whether there is an agent: one that has died, or left too early, is followed by another."""
+        self._keep_service()
         if self._agent.process.poll() is None:
             return True
         over = self._insist(lambda: self.client.sweep(self._sweep_id)).state in SWEEP_ENDED
@@ -170,8 +167,7 @@ class Story:
         answers: list[Answer] = []
 
         def asked() -> bool:
-            if self._service.process.poll() is not None and self._is_dead(self._service):
-                self._service = self._serve()
+            self._keep_service()
             try:
                 answers.append(ask())
             except Unavailable:
@@ -180,6 +176,10 @@ class Story:
 
         assert wait_until(asked, DEADLINE_S), self._service.text
         return answers[0]
+
+    def _keep_service(self) -> None:
+        if self._service.process.poll() is not None and self._is_dead(self._service):
+            self._service = self._serve()
 
     def _is_dead(self, started: Started) -> bool:
         """Whether it died at its failpoint, and did not just end, as an agent does that meets no service."""

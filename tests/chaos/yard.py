@@ -33,6 +33,8 @@ QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.2", "SWEEPYARD_LOST_AFTER_S": str(LOST_AFTE
 STEPS = 8
 AGENTS_MOST = 10
 """More than any yard has: so many runs may be made while the last cap is set."""
+LOOK_S = 0.1
+"""How often somebody looks: each look is work for the service, which six tests have at once."""
 
 TRAIN = """
 import time
@@ -72,7 +74,7 @@ class Yard:
     """
 
     def __init__(
-        self, place: Place, store_url: str, *, agents: int, pause_s: float = 0.02, via_url: str = "", **serve: str
+        self, place: Place, store_url: str, *, agents: int, pause_s: float = 0.05, via_url: str = "", **serve: str
     ) -> None:
         self.place = place
         self._store_url = store_url
@@ -136,7 +138,7 @@ class Yard:
             found[:] = [each for each in self.living_agents() if "run #" in each.text]
             return len(found) >= least
 
-        assert wait_until(enough, LIMIT_S), self._state()
+        assert wait_until(enough, LIMIT_S, LOOK_S), self._state()
         return found
 
     def recovers(self) -> None:
@@ -150,21 +152,17 @@ class Yard:
             before = ended if before < 0 else before
             return ended > before >= 0
 
-        assert wait_until(goes_on, LIMIT_S, 0.05), self._state()
+        assert wait_until(goes_on, LIMIT_S, LOOK_S), self._state()
         self.back_s.append(SYSTEM_CLOCK.monotonic() - began_s)
 
     def keep_up(self) -> None:
         """Start again whoever is dead, as a supervisor would."""
+        self._keep_service()
+        self.agents = [each if each.process.poll() is None else self.start_agent() for each in self.agents]
+
+    def _keep_service(self) -> None:
         if self._service.process.poll() is not None:
             self._service = self._serve()
-        if not self.is_over():
-            self.agents = [each if each.process.poll() is None else self.start_agent() for each in self.agents]
-
-    def is_over(self) -> bool:
-        """Whether the sweep has ended; a service that does not answer now has not said so."""
-        with suppress(Unavailable):
-            return self.client.sweep(self.sweep_id).state in SWEEP_ENDED
-        return False
 
     def ended(self) -> int:
         """How many runs have ended, as far as the service says."""
@@ -172,15 +170,12 @@ class Yard:
             return self.client.sweep(self.sweep_id).progress.ended
         return -1
 
-    def trouble(self, what: Callable[[], object], *, times: int, every_s: float, dice: random.Random) -> int:
-        """Do `what` so many times at random moments while the sweep goes on: how many times it was."""
-        for done in range(times):
-            pause_s = dice.uniform(0.5, 1.5) * every_s
-            if wait_until(self.is_over, pause_s, 0.1):
-                return done
+    def trouble(self, what: Callable[[], object], *, times: int, every_s: float, dice: random.Random) -> None:
+        """Do `what` so many times at random moments while the sweep goes on."""
+        for _ in range(times):
+            wait_until(lambda: False, dice.uniform(0.5, 1.5) * every_s)
             what()
             self.keep_up()
-        return times
 
     def finish(self) -> Books:
         """Let what was begun end in peace, and look at every run."""
@@ -189,8 +184,13 @@ class Yard:
         self.client.edit(self.sweep_id, changes={"run_cap": created + AGENTS_MOST})
 
         def over() -> bool:
+            """An agent that is dead is replaced, unless it has left because the sweep is over."""
+            self._keep_service()
+            with suppress(Unavailable):
+                if self.client.sweep(self.sweep_id).state in SWEEP_ENDED:
+                    return True
             self.keep_up()
-            return self.is_over()
+            return False
 
         assert wait_until(over, LIMIT_S, 0.2), self._state()
         self._look_at_service()
