@@ -25,7 +25,7 @@ from sweepyard.controller.port import AgentVerb, Verb
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.reader import Batch, Reader
-from sweepyard.controller.reconciler import CURSOR, Reconciler
+from sweepyard.controller.reconciler import CURSOR, LOOK_S, Reconciler
 from sweepyard.controller.spec import Spec
 from sweepyard.controller.telling import Effects
 from sweepyard.errors import Fenced, NotFound, Unavailable, UserError
@@ -36,7 +36,6 @@ from sweepyard.tracking.port import Store, Transaction
 from sweepyard.tracking.records import CREATED, Actor, Agent, PriorRun, Run, RunState, SpecVersion, Sweep
 
 MOST_AT_ONCE = 64
-TICK_S = 1.0
 FIRST_LOOK_S = 0.2
 PAUSE_AFTER_FAILURE_S = 0.5
 ANSWER_TIMEOUT_S = 30.0
@@ -310,7 +309,7 @@ class Engine:
             return []
 
     def _tick(self) -> None:
-        self._next_tick = self._clock.monotonic() + TICK_S
+        self._next_tick = self._clock.monotonic() + LOOK_S
         if not self._reconciler.look_around():
             self._reader.seek("0")
         if self._reconciler.is_reading:

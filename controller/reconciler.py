@@ -31,6 +31,8 @@ from sweepyard.tracking.records import AttemptState, Run, SweepState
 CURSOR = "reports"
 READ_ON_S = 0.2
 """How long a look around reads what is still unread, before it leaves the rest to the next one."""
+LOOK_S = 1.0
+"""How often somebody should look around."""
 MOST_PLANS = 4
 """A plan may make a further one possible (lost, offered again); more than this in one step would be a bug."""
 
@@ -50,6 +52,7 @@ class Reconciler:
         self._ledgers: dict[str, Ledger] = {}
         self._unread: list[str] = []
         self._queued_at: dict[AttemptRef, float] = {}
+        self._looked_at = clock.monotonic()
         self.position = "0"
         self.redis_trouble = ""
 
@@ -110,6 +113,8 @@ class Reconciler:
         """Who lives; the answer is False if Redis has forgotten what was there, so that it must be read anew."""
         self._read_on()
         now = self._clock.monotonic()
+        unwatched_s = max(0.0, now - self._looked_at - LOOK_S)
+        self._looked_at = now
         try:
             intact = self._bus.intact()
             for agent_id in self._agents.bury():
@@ -121,24 +126,33 @@ class Reconciler:
             queued = self._queued()
         except Unavailable as error:
             self.redis_failed(str(error))
-            self._agents.forgive(now)
+            self._forgive(now)
             return True
         if self.redis_trouble:
             log.warning("Redis answers again")
             self.redis_trouble = ""
-            self._agents.forgive(now)
+            self._forgive(now)
             self._tell_again()
         for presence in words.values():
             self._hear(presence)
         self._agents.see(words.values(), upto)
         self._agents.taken_in(self.position)
         offered = {AttemptRef(run.id, a.n) for ledger in self._ledgers.values() for run, a in ledger.offered}
+        # What was taken while the store was away, or this process stood still, was started in messages that nobody
+        # has read yet: only the time counts in which somebody watched.
         self._queued_at = {
-            ref: now if ref in queued else at for ref, at in self._queued_at.items() if intact and ref in offered
+            ref: now if ref in queued else at + unwatched_s
+            for ref, at in self._queued_at.items()
+            if intact and ref in offered
         }
         if not intact:
             self._tell_again()
         return intact
+
+    def _forgive(self, now: float) -> None:
+        """Nobody could have been heard: start waiting anew."""
+        self._agents.forgive(now)
+        self._queued_at = dict.fromkeys(self._queued_at, now)
 
     def _close_queues(self) -> None:
         """Sweeps that are over have no offers, though withdrawals are lost with Redis or with a controller."""
@@ -228,7 +242,9 @@ class Reconciler:
 
     def plan(self, tx: Transaction, effects: Effects) -> None:
         """Write what follows from the state, for every sweep, until nothing more follows."""
-        now = self._clock.monotonic()  # one for all: the store must not learn of a loss that no plan has seen
+        # One for all: the store must not learn of a loss that no plan has seen. That of the last look: if the
+        # store has kept us waiting since, nobody could have been heard.
+        now = self._looked_at
         for ledger in list(self._ledgers.values()):
             self._quarantine(tx, ledger)
             for _ in range(MOST_PLANS):

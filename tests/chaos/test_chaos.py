@@ -144,7 +144,7 @@ def test_agents_are_frozen(place: Place, store_url: str, survived: Survived) -> 
 def test_postgresql_is_killed(
     place: Place, postgres: PostgresServer, postgres_url: str, survived: Survived
 ) -> None:
-    """The service outlives its store, and says what is wrong meanwhile."""
+    """The service outlives its store, says what is wrong meanwhile, and has no run tried again."""
     yard = Yard(place, postgres_url, agents=AGENTS)
     dice = random.Random(9)
 
@@ -159,7 +159,9 @@ def test_postgresql_is_killed(
 
     count = times(20)
     yard.trouble(kill, times=count, every_s=0.5, dice=dice)
-    survived("PostgreSQL killed and started again", count, yard.finish())
+    books = yard.finish()
+    assert not books.reasons
+    survived("PostgreSQL killed and started again", count, books)
 
 
 MODES: tuple[Mode, ...] = ("refuse", "reset", "silence", "slow")
@@ -213,14 +215,16 @@ def test_the_link_to_postgresql_breaks(
     *,
     is_second: bool,
 ) -> None:
-    """The same between controller and store."""
+    """The same between controller and store, and no run is tried again."""
     link = proxy(postgres.socket)
     via_url = f"postgresql://postgres@127.0.0.1:{link.port}/postgres"
     yard = Yard(place, postgres_url, agents=AGENTS, via_url=via_url)
     cases = _cases(is_second=is_second)
     for mode, duration_s in cases:
         _break(yard, link, mode, duration_s)
-    survived("link broken: controller to PostgreSQL", len(cases), yard.finish())
+    books = yard.finish()
+    assert not books.reasons
+    survived("link broken: controller to PostgreSQL", len(cases), books)
 
 
 def _at(url: str, port: int, other: int) -> str:

@@ -89,17 +89,20 @@ def test_an_offer_that_has_waited_long_is_not_missed_as_soon_as_it_is_taken(
     reconciler.finds_redis_intact()
     reconciler.act(effects, lambda _: None)
 
-    def states_after(pause_s: float) -> list[AttemptState]:
-        clock.now += pause_s
-        reconciler.look_around()
+    def states_after(pause_s: float, looks: int = 1) -> list[AttemptState]:
+        for _ in range(looks):
+            clock.now += pause_s / looks
+            reconciler.look_around()
         with store.transaction(epoch) as tx:
             reconciler.plan(tx, Effects())
         return [attempt.state for attempt in store.attempts(store.runs(sweep.id)[0].key)]
 
     assert states_after(10 * LOST_AFTER_S) == [AttemptState.offered]
     bus.withdraw(sweep.id, list(effects.offers))  # an agent takes it, and is slow
-    assert states_after(LOST_AFTER_S - 1) == [AttemptState.offered]
-    assert states_after(2) == [AttemptState.lost, AttemptState.offered]
+    # While nobody looks, as while the store is away, nobody can read that it was started.
+    assert states_after(10 * LOST_AFTER_S) == [AttemptState.offered]
+    assert states_after(LOST_AFTER_S - 2, looks=int(LOST_AFTER_S)) == [AttemptState.offered]
+    assert states_after(2, looks=2) == [AttemptState.lost, AttemptState.offered]
 
 
 def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlStore, redis_url: str) -> None:
@@ -127,6 +130,7 @@ def test_an_attempt_of_a_cancelled_sweep_is_settled_after_a_restart(store: SqlSt
     reconciler.load()
     reconciler.look_around()
     clock.now += LOST_AFTER_S + 1
+    reconciler.look_around()
     with store.transaction(epoch) as tx:
         reconciler.plan(tx, Effects())
     settled = store.run(sweep.id, 1)
@@ -266,7 +270,8 @@ class Post:
         self.store, self.epoch = store, store.take_over()
         self.bus = RedisControllerBus(redis_url, "sy-test", bytes(32))
         self.agent = RedisAgentBus(redis_url, "sy-test", "a1", bytes(32))
-        self.reconciler = Reconciler(store, self.bus, TickingClock(), lost_after_s=LOST_AFTER_S)
+        self.clock = TickingClock()
+        self.reconciler = Reconciler(store, self.bus, self.clock, lost_after_s=LOST_AFTER_S)
         self.sweep = Sweep(id="sweep001", entity="e", project="p", name="", spec={**SPEC, "run_cap": 9}, seed=1)
         self.beat = 0
         self.seqs: dict[int, int] = {}
@@ -288,6 +293,9 @@ class Post:
     def look(self) -> list[RunState]:
         """States of all runs after a look around, which reads no message."""
         self.reconciler.look_around()
+        return self.plan()
+
+    def plan(self) -> list[RunState]:
         with self.store.transaction(self.epoch) as tx:
             self.reconciler.plan(tx, Effects())
         return [run.state for run in self.runs()]
@@ -316,6 +324,14 @@ def post(store: SqlStore, redis_url: str) -> Post:
 
 
 ENDED = Ended(outcome=Outcome.finished)
+
+
+def test_while_the_store_keeps_a_step_waiting_nobody_falls_silent(post: Post) -> None:
+    post.reconciler.look_around()
+    post.clock.now += 10 * LOST_AFTER_S
+    assert post.plan() == [RunState.running]
+    post.send(0)
+    assert post.look() == [RunState.running]
 
 
 def test_a_slot_is_not_filled_before_the_result_that_freed_it_is_known(post: Post) -> None:

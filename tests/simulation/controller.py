@@ -12,13 +12,12 @@ from simulation.world import LOST_AFTER_S, World
 from sweepyard.controller import moves
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Question, suggest
-from sweepyard.controller.reconciler import Reconciler
+from sweepyard.controller.reconciler import LOOK_S, Reconciler
 from sweepyard.controller.telling import Effects
 from sweepyard.errors import Unavailable, UserError
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import Sweep
 
-TICK_S = 1.0
 EFFECTS = ("offer", "tell", "withdraw", "close", "forget", "remove_presence", "intact")
 
 
@@ -135,7 +134,7 @@ class SimController:
         """What `engine.Engine` does in a step."""
         clock = self._world.clock
         if clock.now_s >= self._tick_at_s:
-            self._tick_at_s = clock.now_s + TICK_S
+            self._tick_at_s = clock.now_s + LOOK_S
             if not reconciler.look_around():
                 self._seen = "0"
             try:
