@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from simulation.memory_bus import MemoryControllerBus
 from simulation.world import LOST_AFTER_S, World
 
 from sweepyard.controller import moves
+from sweepyard.controller.engine import PAUSE_AFTER_FAILURE_S
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.proposals import Question, suggest
 from sweepyard.controller.reconciler import LOOK_S, Reconciler
@@ -53,6 +54,7 @@ class SimController:
     def __init__(self, world: World) -> None:
         self._world = world
         self._doomed_at: int | None = None
+        self._is_away = self._reads_late = False
         self._points = 0
         self._reconciler: Reconciler | None = None
         self._wake_at_s: float | None = None
@@ -92,6 +94,9 @@ class SimController:
 
     def _start(self) -> None:
         world = self._world
+        if not world.store_is_up:
+            world.later(1.0, self._start)
+            return
         self._epoch = world.store.take_over()
         self._reconciler = Reconciler(
             world.store, FragileBus(world, self._die, self._epoch), world.clock, lost_after_s=LOST_AFTER_S
@@ -115,7 +120,7 @@ class SimController:
         if self._wake_at_s is None or self._world.clock.now_s < self._wake_at_s:
             return
         self._wake_at_s = None
-        if self._reconciler is None:
+        if self._reconciler is None or self._is_away:
             return
         try:
             self._step(self._reconciler)
@@ -123,6 +128,29 @@ class SimController:
             self.wake(max(0.01, self._tick_at_s - self._world.clock.now_s))
         except Killed:
             self._on_death()
+        except Unavailable:
+            self._recover(self._reconciler)
+
+    def _recover(self, reconciler: Reconciler) -> None:
+        """What `engine.Engine` does when the store is away: nothing else until it can be read again."""
+        self._is_away, self._wishes = True, []
+
+        def again() -> None:
+            if not self._world.store_is_up:
+                self._world.later(PAUSE_AFTER_FAILURE_S, again)
+                return
+            reconciler.load()
+            self._seen = reconciler.position
+            self._is_away, self._reads_late = False, True
+            self.wake(0.01)
+
+        self._world.later(PAUSE_AFTER_FAILURE_S, again)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        self._world.check_store()
+        with self._world.store.transaction(self._epoch) as tx:
+            yield tx
 
     def _on_death(self) -> None:
         """It is started again after a while."""
@@ -141,13 +169,14 @@ class SimController:
                 reconciler._bus.forget(reconciler.position)
             except Unavailable as error:
                 reconciler.redis_failed(str(error))
+        late, self._reads_late = self._reads_late, False  # the reader is a thread of its own
         try:
-            messages = reconciler._bus.read(self._seen, 0)
+            messages = [] if late else reconciler._bus.read(self._seen, 0)
         except Unavailable as error:
             reconciler.redis_failed(str(error))
             messages = []
         effects = Effects()
-        with self._world.store.transaction(self._epoch) as tx:
+        with self._writing() as tx:
             if messages:
                 self._seen = messages[-1][0]
                 reconciler.take_messages(tx, messages, effects)
@@ -172,14 +201,19 @@ class SimController:
         def answer() -> None:
             if self._reconciler is None or self._epoch != epoch:
                 return
+            if self._is_away:
+                self._world.later(PAUSE_AFTER_FAILURE_S, answer)
+                return
             effects = Effects()
             try:
-                with self._world.store.transaction(epoch) as tx:
+                with self._writing() as tx:
                     self._reconciler.take_answer(tx, suggest(question))
                     self._reconciler.plan(tx, effects)
                     self._die("before the commit")
                 self._act(self._reconciler, effects)
             except Killed:
                 self._on_death()
+            except Unavailable:
+                self._recover(self._reconciler)
 
         self._world.later(self._world.dice.uniform(0.01, 0.5), answer)

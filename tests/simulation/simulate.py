@@ -94,6 +94,7 @@ class Simulation:
         self._watch = Watch(self.world.store)
         self.controller.after_step = self._look
         self.world.trouble_redis()
+        self.world.trouble_store()
         self._user()
 
     def _user(self) -> None:

@@ -75,11 +75,18 @@ def test_what_once_failed_stays_fixed(seed: int) -> None:
 
 def test_outages_and_dying_controllers_cost_no_attempt() -> None:
     """While the controller hears nobody, nobody is declared lost."""
-    assert sum(map(_deaths_without_a_loss, range(5))) > 20
+    faults = Faults(kill_controller_s=15, flush_s=25, outage_s=30)
+    assert sum(_deaths_without_a_loss(seed, faults) for seed in range(5)) > 20
 
 
-def _deaths_without_a_loss(seed: int) -> int:
-    simulation = Simulation(seed, Faults(kill_controller_s=15, flush_s=25, outage_s=30))
+def test_a_store_that_is_away_costs_no_attempt() -> None:
+    """What was taken and started meanwhile is still unread when the store is back."""
+    for seed in range(12):
+        _deaths_without_a_loss(seed, Faults(store_away_s=15, slow_s=0.3))
+
+
+def _deaths_without_a_loss(seed: int, faults: Faults) -> int:
+    simulation = Simulation(seed, faults)
     simulation.run()
     store = simulation.world.store
     runs = store.runs(simulation.sweep.id)

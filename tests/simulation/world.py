@@ -46,6 +46,7 @@ class Faults:
     flush_s: float = 0
     cut_tail_s: float = 0
     outage_s: float = 0
+    store_away_s: float = 0
     partition_s: float = 0
     user_s: float = 0
     lossy: float = 0
@@ -57,8 +58,9 @@ class Faults:
     until_s: float = 300.0
 
     @classmethod
-    def of(cls, dice: random.Random, more: random.Random) -> Faults:
-        """Some of all kinds: each is there in two of three worlds."""
+    def of(cls, dice: random.Random, more: random.Random, store: random.Random) -> Faults:
+        """Some of all kinds: each is there in two of three worlds. A fault of a later day has dice of its own, so
+        that a seed is still what it was."""
 
         def every(least_s: float, most_s: float) -> float:
             return dice.uniform(least_s, most_s) if dice.random() < 2 / 3 else 0.0
@@ -76,6 +78,7 @@ class Faults:
             lossy=dice.choice([0, 0, 0.05, 0.3]),
             broken=more.choice([0, 0, 0.3]),
             slow_s=more.choice([0.01, 0.3]),
+            store_away_s=store.choice([0, 0, 40]),
         )
 
 
@@ -84,7 +87,8 @@ class World:
 
     def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.dice = random.Random(seed)
-        self.faults = Faults.of(self.dice, random.Random(f"{seed}/more")) if faults is None else faults
+        later = [random.Random(f"{seed}/{name}") for name in ("more", "store")]
+        self.faults = Faults.of(self.dice, *later) if faults is None else faults
         self.clock = VirtualClock()
         self.broker = Broker()
         self.store = MemoryStore()
@@ -93,6 +97,7 @@ class World:
         self._numbers = count()
         self._snapshot = self.broker.snapshot()
         self.redis_is_up = True
+        self.store_is_up = True
         self._calm_at_s = self.faults.until_s
 
     def later(self, delay_s: float, act: Callable[[], Any]) -> None:
@@ -117,6 +122,7 @@ class World:
         """No fault any more from now on."""
         self._calm_at_s = float("-inf")
         self._end_outage()
+        self._store_comes_back()
 
     def note(self, what: str) -> None:
         """One line of what happened, for whoever reads about a failed seed."""
@@ -138,6 +144,15 @@ class World:
         """Raises `Unavailable` during an outage."""
         if not self.redis_is_up:
             raise Unavailable("Redis is away (simulated).")
+
+    def check_store(self) -> None:
+        """Raises `Unavailable` while the store is away."""
+        if not self.store_is_up:
+            raise Unavailable("The store is away (simulated).")
+
+    def trouble_store(self) -> None:
+        """Let the store be away as often as it may."""
+        self.every(self.faults.store_away_s, self._store_goes_away)
 
     def trouble_redis(self) -> None:
         """Let Redis have the faults that it may have."""
@@ -165,3 +180,12 @@ class World:
     def _end_outage(self) -> None:
         self.note("Redis is back")
         self.redis_is_up = True
+
+    def _store_goes_away(self) -> None:
+        self.note("the store is away")
+        self.store_is_up = False
+        self.later(self.dice.uniform(0.5, 40), self._store_comes_back)
+
+    def _store_comes_back(self) -> None:
+        self.note("the store is back")
+        self.store_is_up = True
