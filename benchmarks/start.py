@@ -64,7 +64,7 @@ def fill(url: str, sweeps: int) -> str:
         with store.transaction(epoch) as tx:
             tx.add_sweep(Sweep(id=sweep_id, entity="e", project="p", name="", spec=SPEC, seed=n, state=state))
             for number in range(1, RUNS + 1):
-                run = tx.add_run(_run(sweep_id, number, f"r{n:03}{number:04}"))
+                run = tx.add_run(a_run(sweep_id, number, f"r{n:03}{number:04}"))
                 ended, outcome = AttemptState.ended, Outcome.finished
                 tx.add_attempt(Attempt(run_key=run.key, n=1, state=ended, outcome=outcome, seq=ROWS))
     store.close()
@@ -91,7 +91,7 @@ def _writing(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def _run(sweep_id: str, number: int, run_id: str) -> Run:
+def a_run(sweep_id: str, number: int, run_id: str) -> Run:
     return Run(
         id=run_id,
         sweep_id=sweep_id,
