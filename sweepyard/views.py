@@ -313,7 +313,7 @@ class SavedView(View):
     """What early stopping saved against running every stopped run as long as the longest finished one."""
 
     steps: int = Field(description="Values of the metric that were not waited for.")
-    seconds: float = Field(description="The time that they would have taken, at each run's own pace.")
+    seconds: float = Field(description="What stopped runs took less than whole ones on average.")
     used_steps: int = Field(description="Steps that all runs have taken.")
     share: float = Field(description="The part of all steps that was saved, of 0 to 1.")
 

@@ -307,7 +307,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What early stopping has saved: steps (values of the metric), and seconds at each stopped run's own pace."""
+    """What early stopping has saved: steps (values of the metric), and seconds, against the runs that went all the
+    way, as long as they took on average. Not by a run's own pace: a short one's is mostly its start.
+    """
 
     steps: int
     seconds: float

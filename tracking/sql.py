@@ -223,12 +223,12 @@ class SqlStore:
     def saved(self, sweep_id: str) -> Saved:
         finished = (runs.c.sweep_id == sweep_id, runs.c.state == RunState.finished)
         longest = self._scalar(select(func.max(runs.c.steps)).where(*finished)) or 0
-        missing = case((runs.c.state == RunState.stopped, longest - runs.c.steps), else_=0)
-        pace_s = (runs.c.ended_at - runs.c.started_at) / func.nullif(runs.c.steps, 0)
-        short = missing > 0
+        lasted_s = runs.c.ended_at - runs.c.started_at
+        whole_s = self._scalar(select(func.avg(lasted_s)).where(*finished, runs.c.steps == longest)) or 0.0
+        short = (runs.c.state == RunState.stopped) & (runs.c.steps < longest)
         sums = select(
-            func.sum(case((short, missing), else_=0)),
-            func.sum(case((short, missing * pace_s), else_=0.0)),
+            func.sum(case((short, longest - runs.c.steps), else_=0)),
+            func.sum(case((short & (lasted_s < whole_s), whole_s - lasted_s), else_=0.0)),
             func.sum(runs.c.steps),
         ).where(runs.c.sweep_id == sweep_id)
         with self._database.reading() as connection:

@@ -756,8 +756,10 @@ class StoreConformance:
         add_runs({"state": stopped, "steps": 3})
         assert store.saved("sweep001") == Saved(steps=0, seconds=0.0, used_steps=3)
         add_runs(
-            {"state": finished, "steps": 50},
-            {"state": finished, "steps": 40},
+            {"state": finished, "steps": 50, "started_at": 10.0, "ended_at": 60.0},
+            {"state": finished, "steps": 50, "started_at": 10.0, "ended_at": 80.0},
+            {"state": finished, "steps": 40, "started_at": 10.0, "ended_at": 11.0},
+            {"state": stopped, "steps": 10, "started_at": 10.0, "ended_at": 110.0},
             {"state": stopped, "steps": 5, "started_at": 10.0, "ended_at": 20.0},
             {"state": stopped, "steps": 15, "started_at": 10.0, "ended_at": 25.0},
             {"state": stopped, "steps": 0, "started_at": 10.0, "ended_at": 20.0},
@@ -766,8 +768,8 @@ class StoreConformance:
             sweep=a_sweep("sweep002"),
         )
         saved = store.saved("sweep002")
-        assert saved == Saved(steps=45 + 35 + 50, seconds=45 * 2.0 + 35 * 1.0, used_steps=171)
-        assert saved.share == 130 / 301
+        assert saved == Saved(steps=40 + 45 + 35 + 50, seconds=(60 - 10) + (60 - 15) + (60 - 10), used_steps=231)
+        assert saved.share == 170 / 401
 
     def test_attempts(self, store: Store, begin: Begin, add_runs: Callable[..., list[Run]]) -> None:
         first, second = add_runs({}, {})

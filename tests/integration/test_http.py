@@ -167,7 +167,7 @@ class TestSweeps:
         assert [run["number"] for run in shown["running"]] == [6]
         assert [(one["run_number"], one["action"]) for one in shown["decisions"]] == [(2, "continue"), (2, "stop")]
         assert shown["saved"]["steps"] == 47 + 41
-        assert shown["saved"]["seconds"] == pytest.approx(47 * (1100 - 950) / 3 + 41 * (1200 - 950) / 9)
+        assert shown["saved"]["seconds"] == 0, "both took longer than the whole one"
         assert shown["saved"]["share"] == pytest.approx(88 / (88 + 50 + 3 + 9 + 40 + 12))
 
     def test_ids_are_read_in_any_case(self, reader: Client) -> None:
@@ -428,7 +428,7 @@ def test_a_sweep_is_shown_without_reading_all_its_runs(sqlite_url: str) -> None:
     store.close()
     assert 0 < len(seen) < 15
     reading_runs = [sql for sql in seen if "FROM runs" in sql]
-    assert all(any(word in sql for word in ("LIMIT", "count(", "sum(", "max(")) for sql in reading_runs)
+    assert all(any(word in sql for word in ("LIMIT", "count(", "sum(", "max(", "avg(")) for sql in reading_runs)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
+from statistics import fmean
 from typing import Any, TypeAlias
 
 from sqlalchemy.dialects import sqlite
@@ -212,15 +213,15 @@ class MemoryStore:
 
     def saved(self, sweep_id: str) -> Saved:
         runs = self.runs(sweep_id)
-        longest = max((run.steps for run in runs if run.state is RunState.finished), default=0)
+        finished = [run for run in runs if run.state is RunState.finished]
+        longest = max((run.steps for run in finished), default=0)
         short = [run for run in runs if run.state is RunState.stopped and run.steps < longest]
-        paces = (
-            (longest - run.steps) * ((run.ended_at or 0) - (run.started_at or 0)) / run.steps
-            for run in short
-            if run.steps
+        whole_s = fmean([_lasted_s(run) for run in finished if run.steps == longest] or [0.0])
+        return Saved(
+            steps=sum(longest - run.steps for run in short),
+            seconds=sum(max(0.0, whole_s - _lasted_s(run)) for run in short),
+            used_steps=sum(run.steps for run in runs),
         )
-        steps = sum(longest - run.steps for run in short)
-        return Saved(steps=steps, seconds=sum(paces), used_steps=sum(run.steps for run in runs))
 
     def best_run(self, sweep: Sweep) -> Run | None:
         if sweep.objective is None:
@@ -453,3 +454,7 @@ def _check_finite(*values: float | None) -> None:
 
 def _page(found: list[Any], offset: int, limit: int | None) -> list[Any]:
     return found[offset : None if limit is None else offset + limit]
+
+
+def _lasted_s(run: Run) -> float:
+    return (run.ended_at or 0.0) - (run.started_at or 0.0)
