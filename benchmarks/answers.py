@@ -24,12 +24,11 @@ from sweepyard.tracking.records import Sweep, SweepState
 from sweepyard.tracking.sql import open_store
 
 SWEEP = "sweep000"
-PAGE = f"/e/p/sweeps/{SWEEP}"
 ROUTES = {
     "health": "/api/v1/health",
     "a sweep": f"/api/v1/sweeps/{SWEEP}",
     "100 of its runs": f"/api/v1/sweeps/{SWEEP}/runs?limit=100",
-    "its page": PAGE,
+    "its page": f"/e/p/sweeps/{SWEEP}",
 }
 
 
@@ -60,7 +59,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--times", type=int, default=100)
     given = parser.parse_args()
-    print(f"{'runs':>8}{'':<4}{'':<20}{'kept ms':>10}{'new ms':>10}")
+    print(f"{'runs':>8}{'':<24}{'kept ms':>10}{'new ms':>10}")
     for runs in given.runs:
         with tempfile.TemporaryDirectory() as folder:
             store_url = f"sqlite:///{folder}/store.db"
@@ -69,11 +68,12 @@ def main() -> None:
             process = subprocess.Popen([sys.executable, "-m", "sweepyard", *words], stderr=subprocess.DEVNULL)
             try:
                 url = url_in(Path(folder) / "yard" / "service.json", process)
-                assert wait_until(lambda url=url: is_led(Client(url)), DEADLINE_S)
+                with Client(url) as ours:
+                    assert wait_until(lambda ours=ours: is_led(ours), DEADLINE_S)
                 with httpx.Client(base_url=url) as client:
                     for name, path in ROUTES.items():
                         kept, new = (answer_ms(client, path, given.times, kept=kept) for kept in (True, False))
-                        print(f"{runs:>8,}{'':<4}{name:<20}{kept:>10.1f}{new:>10.1f}", flush=True)
+                        print(f"{runs:>8,}    {name:<20}{kept:>10.1f}{new:>10.1f}", flush=True)
             finally:
                 process.terminate()
                 process.wait()

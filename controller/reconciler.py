@@ -32,7 +32,7 @@ CURSOR = "reports"
 READ_ON_S = 0.2
 """How long a look around reads what is still unread, before it leaves the rest to the next one."""
 LOOK_S = 1.0
-"""How often somebody should look around."""
+"""How often to look around: what lies between two looks beyond that was watched by nobody."""
 MOST_PLANS = 4
 """A plan may make a further one possible (lost, offered again); more than this in one step would be a bug."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from simulation.memory_bus import MemoryAgentBus
-from simulation.world import HEARTBEAT_S, World
+from simulation.world import HEARTBEAT_S, REDIS, World
 
 from sweepyard.bus.wire import (
     AttemptRef,
@@ -216,7 +216,7 @@ class SimAgent:
         self.wake(HEARTBEAT_S if not self._attempts or self.running else 1.0)
 
     def _take_offer(self) -> None:
-        if self._leaving or self._waits or self.running or self.is_cut_off or not self._world.redis_is_up:
+        if self._leaving or self._waits or self.running or self.is_cut_off or REDIS in self._world.away:
             return
         offer = self._world.broker.pop_offer(self._sweep_id)
         if offer is None or offer.ref in self._known:
@@ -308,7 +308,7 @@ class SimAgent:
     def _exchange(self, messages: list[Message], presence: Presence) -> Control:
         """One round trip, if the network wants: it may lose the question, delay it, or lose the answer."""
         world = self._world
-        world.check_redis()
+        world.check(REDIS)
         if self.is_cut_off:
             raise Unavailable("cut off (simulated)")
         if world.dice.random() < world.faults.lossy and not world.is_calm:
@@ -347,7 +347,7 @@ class SimAgent:
             self.wake(0.01)
 
     def _say_goodbye(self) -> None:
-        if self._world.redis_is_up and not self.is_cut_off:
+        if REDIS not in self._world.away and not self.is_cut_off:
             self._bus.leave(Left(sweep=self._sweep_id, agent=self.id, reason=self._leaving))
             self._crew.wake_controller()
         self.is_gone = True

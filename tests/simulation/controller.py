@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from simulation.memory_bus import MemoryControllerBus
-from simulation.world import LOST_AFTER_S, World
+from simulation.world import LOST_AFTER_S, REDIS, STORE, World
 
 from sweepyard.controller import moves
 from sweepyard.controller.engine import PAUSE_AFTER_FAILURE_S
@@ -36,7 +36,7 @@ class FragileBus:
         call, is_effect = getattr(self._bus, name), name in EFFECTS
 
         def fragile(*args: Any, **kwargs: Any) -> Any:
-            self._world.check_redis()
+            self._world.check(REDIS)
             if not is_effect:
                 return call(*args, **kwargs)
             self._die(f"before {name}")
@@ -94,7 +94,7 @@ class SimController:
 
     def _start(self) -> None:
         world = self._world
-        if not world.store_is_up:
+        if STORE in world.away:
             world.later(1.0, self._start)
             return
         self._epoch = world.store.take_over()
@@ -136,7 +136,7 @@ class SimController:
         self._is_away, self._wishes = True, []
 
         def again() -> None:
-            if not self._world.store_is_up:
+            if STORE in self._world.away:
                 self._world.later(PAUSE_AFTER_FAILURE_S, again)
                 return
             reconciler.load()
@@ -148,7 +148,7 @@ class SimController:
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
-        self._world.check_store()
+        self._world.check(STORE)
         with self._world.store.transaction(self._epoch) as tx:
             yield tx
 

@@ -20,6 +20,8 @@ from sweepyard.errors import Unavailable
 
 LOST_AFTER_S = 15.0
 HEARTBEAT_S = 5.0
+REDIS, STORE = "Redis", "the store"
+"""Who may be away."""
 
 
 class VirtualClock:
@@ -96,8 +98,7 @@ class World:
         self._moments: list[tuple[float, int, Callable[[], Any]]] = []
         self._numbers = count()
         self._snapshot = self.broker.snapshot()
-        self.redis_is_up = True
-        self.store_is_up = True
+        self.away = set[str]()
         self._calm_at_s = self.faults.until_s
 
     def later(self, delay_s: float, act: Callable[[], Any]) -> None:
@@ -121,8 +122,8 @@ class World:
     def calm_down(self) -> None:
         """No fault any more from now on."""
         self._calm_at_s = float("-inf")
-        self._end_outage()
-        self._store_comes_back()
+        self._comes_back(REDIS)
+        self._comes_back(STORE)
 
     def note(self, what: str) -> None:
         """One line of what happened, for whoever reads about a failed seed."""
@@ -140,25 +141,20 @@ class World:
 
         self.later(self.dice.expovariate(1 / mean_s), once)
 
-    def check_redis(self) -> None:
-        """Raises `Unavailable` during an outage."""
-        if not self.redis_is_up:
-            raise Unavailable("Redis is away (simulated).")
-
-    def check_store(self) -> None:
-        """Raises `Unavailable` while the store is away."""
-        if not self.store_is_up:
-            raise Unavailable("The store is away (simulated).")
+    def check(self, who: str) -> None:
+        """Raises `Unavailable` while `who`, Redis or the store, is away."""
+        if who in self.away:
+            raise Unavailable(f"{who} is away (simulated).")
 
     def trouble_store(self) -> None:
         """Let the store be away as often as it may."""
-        self.every(self.faults.store_away_s, self._store_goes_away)
+        self.every(self.faults.store_away_s, lambda: self._goes_away(STORE))
 
     def trouble_redis(self) -> None:
         """Let Redis have the faults that it may have."""
         self.every(self.faults.flush_s, self._flush)
         self.every(self.faults.cut_tail_s, self._cut_tail)
-        self.every(self.faults.outage_s, self._outage)
+        self.every(self.faults.outage_s, lambda: self._goes_away(REDIS))
         self.every(3.0 if self.faults.cut_tail_s else 0, self._save)
 
     def _flush(self) -> None:
@@ -172,20 +168,11 @@ class World:
         self.note("Redis restarts without its last seconds")
         self.broker.restore(self._snapshot)
 
-    def _outage(self) -> None:
-        self.note("Redis is away")
-        self.redis_is_up = False
-        self.later(self.dice.uniform(0.5, 40), self._end_outage)
+    def _goes_away(self, who: str) -> None:
+        self.note(f"{who} is away")
+        self.away.add(who)
+        self.later(self.dice.uniform(0.5, 40), lambda: self._comes_back(who))
 
-    def _end_outage(self) -> None:
-        self.note("Redis is back")
-        self.redis_is_up = True
-
-    def _store_goes_away(self) -> None:
-        self.note("the store is away")
-        self.store_is_up = False
-        self.later(self.dice.uniform(0.5, 40), self._store_comes_back)
-
-    def _store_comes_back(self) -> None:
-        self.note("the store is back")
-        self.store_is_up = True
+    def _comes_back(self, who: str) -> None:
+        self.note(f"{who} is back")
+        self.away.discard(who)
