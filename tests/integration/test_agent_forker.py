@@ -71,7 +71,8 @@ TRAINING = """
 
     def sleeps():
         ready()
-        time.sleep(600)
+        while True:  # in naps: a signal just before a long sleep is heard only after it
+            time.sleep(0.05)
 
     def sleeps_in_a_run():
         sweepyard.init()

@@ -55,7 +55,8 @@ GRACE_S = {
 LOG_TWO = (
     "import sweepyard as s; s.init(); s.log({'loss': s.config.lr}); s.log({'loss': float('nan')}); print('bye')"
 )
-SLEEP = "import sweepyard as s, time; s.init(); s.log({'up': 1}); time.sleep(600)"
+# In naps: a signal just before a long sleep is heard only after it.
+SLEEP = "import sweepyard as s, time; s.init(); s.log({'up': 1})\nwhile True: time.sleep(0.05)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 
 

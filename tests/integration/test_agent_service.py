@@ -55,7 +55,8 @@ TRAIN = """
     def sleeps():
         wandb.init()
         wandb.log({"up": 1})
-        time.sleep(600)
+        while True:  # in naps: a signal just before a long sleep is heard only after it
+            time.sleep(0.05)
 
     def two(a, b):
         pass
@@ -359,7 +360,7 @@ def test_a_forwarded_signal_is_the_runs_own(service: Service) -> None:
     (service.folder / "hears.py").write_text(
         "import signal, sys, time, sweepyard\nsweepyard.init()\n"
         "def hear(number, frame):\n    sweepyard.log({'heard': number}); sweepyard.finish(); sys.exit(0)\n"
-        "signal.signal(signal.SIGUSR1, hear)\nsweepyard.log({'up': 1})\ntime.sleep(600)\n"
+        "signal.signal(signal.SIGUSR1, hear)\nsweepyard.log({'up': 1})\nwhile True: time.sleep(0.05)\n"
     )
     sweep_id = service.sweep(program="hears.py", run_cap=1)
     agent = service.agent(sweep_id, "--forward-signals", "--term-timeout", "50")

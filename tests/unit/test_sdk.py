@@ -260,6 +260,8 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 READY = "print('ready', flush=True)\n"
+# In naps: a signal just before a long sleep is heard only after it.
+NAPS = "while True: time.sleep(0.05)\n"
 
 
 def test_sigterm_raises_runstopped_once(run_dir: Path) -> None:
@@ -271,8 +273,7 @@ def test_sigterm_raises_runstopped_once(run_dir: Path) -> None:
             sweepyard.log({{"a": 1}}, commit=False)
             {READY}
             try:
-                while True:
-                    time.sleep(60)
+                {NAPS}
             except Exception:
                 print("swallowed")
         finally:
@@ -309,7 +310,7 @@ def test_a_handler_of_the_users_own_is_kept(run_dir: Path) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
         sweepyard.init()
         {READY}
-        time.sleep(60)
+        {NAPS}
         """,
     )
     process.terminate()
@@ -347,7 +348,7 @@ def test_a_worker_that_the_script_forked_just_ends(run_dir: Path) -> None:
         worker = os.fork()
         if not worker:
             {READY}
-            time.sleep(60)
+            {NAPS}
         os.waitpid(worker, 0)
         """,
     )
