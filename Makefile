@@ -50,7 +50,7 @@ simulate: install
 # Tests of survival wait even more.
 SCALE ?= 1
 chaos: install
-	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 6 --dist worksteal tests/chaos
+	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 tests/chaos
 
 # Both majors of rq are supported: the environment has the newest, this is the oldest, with all that speaks to rq:
 # the bus itself, and one sweep from its first offer to its last on each side of it.

@@ -64,6 +64,11 @@ def survived(record_property: Any) -> Survived:
     return note
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The many short tests come last, so that all workers end at the same time."""
+    items.sort(key=lambda item: item.path.name == "test_failpoints.py")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     faults: dict[str, Any] = {}
     for report in terminalreporter.stats.get("passed", []):
