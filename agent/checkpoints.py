@@ -30,7 +30,7 @@ PARENT = "SWEEPYARD_CHECKPOINT_FROM"
 """The variable that names the folder of the run whose checkpoint is the start of this one."""
 ENDED = "ended"
 UNFINISHED = ".part"
-COPY_TRIES = 5
+TRIES = 5
 
 
 def environment(
@@ -50,7 +50,17 @@ def begin(environ: Mapping[str, str]) -> None:
     """
     if not environ.get(DIRECTORY):
         return
-    directory = Path(environ[DIRECTORY])
+    for left in reversed(range(TRIES)):
+        try:
+            return _begin(Path(environ[DIRECTORY]), environ)
+        except (shutil.Error, FileNotFoundError):
+            # Other agents remove what they have done with, and an attempt that was given up, but does not know it
+            # yet, replaces files meanwhile.
+            if not left:
+                raise
+
+
+def _begin(directory: Path, environ: Mapping[str, str]) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     (directory.parent / ENDED).unlink(missing_ok=True)
     source = newest(directory.parent, before=_attempt(directory)) or _of_parent(environ)
@@ -66,7 +76,7 @@ def begin(environ: Mapping[str, str]) -> None:
 
 def newest(run_folder: Path, *, before: int | None = None) -> Path | None:
     """What the last attempt of a run (`before` that number) has left; None if there is nothing in it."""
-    whole = [path for path in _attempts(run_folder) if not path.name.endswith(UNFINISHED) and any(path.iterdir())]
+    whole = [path for path in _attempts(run_folder) if not path.name.endswith(UNFINISHED) and _listed(path)]
     found = [path for path in whole if before is None or _attempt(path) < before]
     return max(found, key=lambda path: (_attempt(path), path.stat().st_mtime), default=None)
 
@@ -89,11 +99,12 @@ def end(directory: Path, keep_s: float) -> None:
 
 def clean(root: Path, keep_s: float, now: float) -> None:
     """Remove what runs have left that ended more than `keep_s` before `now`. A run that goes on loses nothing."""
-    for mark in root.glob(f"*/*/{ENDED}"):
-        with contextlib.suppress(OSError):
-            if now - mark.stat().st_mtime > keep_s:
-                shutil.rmtree(mark.parent, ignore_errors=True)
-                mark.parent.parent.rmdir()
+    for sweep_folder in _listed(root):
+        for run_folder in _listed(sweep_folder):
+            with contextlib.suppress(OSError):
+                if now - (run_folder / ENDED).stat().st_mtime > keep_s:
+                    shutil.rmtree(run_folder, ignore_errors=True)
+                    sweep_folder.rmdir()
 
 
 def checkpoint_dir() -> Path:
@@ -129,15 +140,8 @@ def _of_parent(environ: Mapping[str, str]) -> Path | None:
 
 def _copy(source: Path, target: Path) -> None:
     draft = target.with_name(target.name + UNFINISHED)
-    for left in reversed(range(COPY_TRIES)):
-        shutil.rmtree(draft, ignore_errors=True)
-        try:
-            shutil.copytree(source, draft, symlinks=True, copy_function=_copy_file)
-            break
-        except (shutil.Error, FileNotFoundError):
-            # An attempt that was given up, but does not know it yet, replaces files meanwhile.
-            if not left:
-                raise
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(source, draft, symlinks=True, copy_function=_copy_file)
     draft.rename(target)
 
 
@@ -149,8 +153,15 @@ def _copy_file(source: str, target: str) -> None:
 
 
 def _attempts(run_folder: Path) -> list[Path]:
-    folders = run_folder.iterdir() if run_folder.is_dir() else ()
-    return [path for path in folders if path.is_dir() and _attempt(path)]
+    return [path for path in _listed(run_folder) if path.is_dir() and _attempt(path)]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder. Other agents remove what they have done with, at any moment: then nothing is."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _attempt(directory: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,21 @@ def test_an_ended_run_that_is_tried_again_is_kept(tmp_path: Path) -> None:
     again = begin(tmp_path, 2)
     checkpoints.clean(tmp_path, 0.0, first.stat().st_mtime + 99 * DAY_S)
     assert (again / "model").read_text() == "one"
+
+
+def test_agents_that_share_a_folder_do_not_trip_over_each_other(tmp_path: Path) -> None:
+    """Runs begin and end beside each other, and each agent cleans for all."""
+
+    def work(agent: str) -> None:
+        for n in range(150):
+            directory = begin(tmp_path, 1, agent, run=f"{agent}{n}")
+            (directory / "model").write_text("one")
+            checkpoints.end(directory, 0.0)
+            checkpoints.clean(tmp_path, 0.0, n * DAY_S)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, "abc"))
+    assert names(tmp_path) == []
 
 
 def test_outside_of_a_sweep_it_is_a_temporary_directory() -> None:
