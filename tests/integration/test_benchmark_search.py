@@ -28,6 +28,7 @@ def test_a_suite_runs_and_a_search_that_the_file_has_is_not_run_again(tmp_path):
     assert lines.count("\n") == 8
     means = {row[0]: float(row[1]) for row in rows if row[0] in ("random", "bayes") and "x" in row[-1]}
     assert means["bayes"] < means["random"]
+    assert any(row[0].endswith(f"known only afterwards (4 seeds): {min(means.values()):.3f}.") for row in rows)
     less = next(row[1] for row in rows if row[0] == "random" and "to" in row[1])
     assert float(less.split()[0]) == pytest.approx(means["random"] - means["bayes"], abs=0.0015)  # each is rounded
 
