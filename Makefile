@@ -47,7 +47,7 @@ WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * len(os.sched_getaffinity(0)
 simulate: install
 	SIMULATIONS=2000 $(BIN)/python -m pytest -n 2 tests/simulation/test_simulation.py
 
-# Tests of survival wait even more.
+# Tests of survival wait even more. Each worker gets one at a time, the long ones first (tests/chaos/conftest.py).
 SCALE ?= 1
 chaos: install
 	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 tests/chaos

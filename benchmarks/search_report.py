@@ -80,14 +80,16 @@ class Setting:
         ]
         return float(np.mean(places))
 
-    def hindsight(self, mark: int) -> tuple[float, int]:
-        """The regret of whoever knew beforehand which method is the best for each task, and of how many seeds.
+    def most_seeds(self) -> int:
+        return max(map(self.seeds, self.whole()))
+
+    def hindsight(self, mark: int) -> float:
+        """The regret of whoever knew beforehand which method is the best for each task.
 
         Only of methods with the most seeds: the least of few is small by luck.
         """
-        most = max(map(self.seeds, self.whole()))
-        known = [method for method in self.whole() if self.seeds(method) == most]
-        return float(np.mean([min(self.regret(each, task, mark) for each in known) for task in self.tasks])), most
+        known = [method for method in self.whole() if self.seeds(method) == self.most_seeds()]
+        return float(np.mean([min(self.regret(each, task, mark) for each in known) for task in self.tasks]))
 
     def best_peer(self, ours: str, mark: int) -> str | None:
         """Among the methods of others that were run on all tasks."""
@@ -139,9 +141,8 @@ def _print_means(setting: Setting) -> None:
         count = f"{len(setting.tasks_of(method))} x {setting.seeds(method)}"
         _print_row(method, *means, *ranks, f"{setting.cpu_s(method):.4f}", count)
     if len(setting.whole()) > 1:
-        known = [setting.hindsight(mark) for mark in marks]
-        least = " / ".join(f"{regret:.3f}" for regret, _ in known)
-        print(f"\nThe best of these for each task, known only afterwards ({known[0][1]} seeds): {least}.")
+        least = " / ".join(f"{setting.hindsight(mark):.3f}" for mark in marks)
+        print(f"\nThe best of these for each task, known only afterwards ({setting.most_seeds()} seeds): {least}.")
     print()
 
 
