@@ -7,7 +7,7 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from sweepyard.controller.spelling import show, suggest
-from sweepyard.controller.yamlfile import shorten
+from sweepyard.wording import shorten
 
 LISTS = (
     "args",

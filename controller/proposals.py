@@ -14,6 +14,10 @@ from sweepyard.plain import Params
 from sweepyard.search.port import Observation, Searcher, Suggestion, created
 from sweepyard.search.registry import searcher_of
 from sweepyard.tracking.records import Objective
+from sweepyard.wording import one_line, shorten
+
+MOST_WHY = 500
+"""Letters of a failure that are told: an exception may say a megabyte."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ _searchers: dict[tuple[str, str], tuple[int, Searcher]] = {}
 
 def instead(question: Question, why: str) -> list[Suggestion]:
     """Random points in place of a searcher that failed, with its failure in the reason."""
+    why = shorten(one_line(why), MOST_WHY)
     log.warning("sweep %s: %s search failed: %s", question.sweep_id, question.method, why)
     return [
         replace(

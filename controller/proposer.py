@@ -10,10 +10,12 @@ import json
 import os
 import queue
 import selectors
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO, Literal, TypeAlias, cast
 
@@ -86,21 +88,23 @@ class _Worker:
         self._ending = True
         self._wishes.put("end")
         if process := self._process:
-            process.kill()
+            _kill(process)
         self._thread.join(timeout=5)
 
     def _serve(self) -> None:
         while (wish := self._wishes.get()) != "end":
-            process = self._running_process()
-            if wish != "warm" and (answer := self._answered(process, wish)):
+            if wish == "warm":
+                with suppress(OSError):  # the first question will tell
+                    self._running_process()
+            elif answer := self._answered(wish):
                 self._answer(answer)
         self._end_process()
 
-    def _answered(self, process: subprocess.Popen[bytes], question: Question) -> Answer | None:
+    def _answered(self, question: Question) -> Answer | None:
         """None: the end has come."""
         started_s = SYSTEM_CLOCK.monotonic()
         try:
-            suggestions = self._remote(process, question)
+            suggestions = self._remote(question)
         except _Failed as failure:
             if self._ending:
                 return None
@@ -117,9 +121,10 @@ class _Worker:
             self._process = _start_process()
         return self._process
 
-    def _remote(self, process: subprocess.Popen[bytes], question: Question) -> list[Suggestion]:
-        stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    def _remote(self, question: Question) -> list[Suggestion]:
         try:
+            process = self._running_process()
+            stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
             stdin.write(self._writer.line(question))
             stdin.flush()
         except OSError as error:
@@ -129,20 +134,23 @@ class _Worker:
             if not selector.select(self._deadline_s):
                 raise _Broken(f"it did not answer within {self._deadline_s:g} s")
         line = stdout.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             raise _Broken(f"its process ended with code {process.wait()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise _Failed(answer["error"])
-        return [
-            Suggestion(params=params, reason=why, detail=detail) for params, why, detail in answer["suggestions"]
-        ]
+        try:
+            failure, suggestions = json.loads(line)
+            found = [Suggestion(params=params, reason=why, detail=detail) for params, why, detail in suggestions]
+        except (TypeError, ValueError):
+            raise _Broken("something else wrote into the pipe of its answers") from None
+        if failure:
+            raise _Failed(failure)
+        return found
 
     def _end_process(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.communicate()
+            _kill(process)
+            with suppress(OSError), process:  # closes its pipes, whoever else may hold them, and waits for it
+                pass
 
 
 class _Failed(Exception):
@@ -151,6 +159,12 @@ class _Failed(Exception):
 
 class _Broken(_Failed):
     """So has its process."""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With all that it has started: a child of a searcher would hold its pipes."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _start_process() -> subprocess.Popen[bytes]:

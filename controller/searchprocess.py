@@ -11,8 +11,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from sweepyard.controller.proposals import Question, suggest
@@ -80,14 +82,16 @@ def _changes(known: Sequence[Observation], history: Sequence[Observation]) -> li
 def _answer_line(reader: Reader, line: bytes) -> str:
     try:
         suggestions = suggest(reader.question(line)).suggestions
-        return dumps({"suggestions": [[one.params, one.reason, one.detail] for one in suggestions]})
+        return dumps(["", [[one.params, one.reason, one.detail] for one in suggestions]])
     except Exception as error:  # whatever a searcher raises must reach the user as a reason, not end the sweep
         log.exception("searcher failed")
-        return dumps({"error": f"{type(error).__name__}: {error}"})
+        return dumps([f"{type(error).__name__}: {error}", []])
 
 
 def main() -> None:
     """A question a line on stdin, an answer a line on stdout; ends with its input."""
+    with suppress(OSError):  # whoever must die for want of memory: this process first, it has nothing to lose
+        Path("/proc/self/oom_score_adj").write_text("1000")
     from sweepyard.search import bayes  # noqa: F401 (imported before the first question, not during it)
 
     answers, reader = os.fdopen(os.dup(sys.stdout.fileno()), "w"), Reader()

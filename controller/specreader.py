@@ -29,9 +29,10 @@ from sweepyard.controller.specmodel import (
 )
 from sweepyard.controller.spelling import nearest, show, suggest
 from sweepyard.controller.stopmodel import AnyRule, model_of
-from sweepyard.controller.yamlfile import Document, NodePath, dotted, number, shorten
+from sweepyard.controller.yamlfile import Document, NodePath, dotted, number
 from sweepyard.errors import Problem
 from sweepyard.search.leaf import infer_distribution
+from sweepyard.wording import shorten
 
 MAX_PROBLEMS = 50
 AnyPart = TypeVar("AnyPart", bound=Part)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweepyard.controller.yamlfile import shorten
+from sweepyard.wording import shorten
 
 
 def show(value: Any) -> str:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 
 from sweepyard.errors import Problem, SpecError, UserError
+from sweepyard.wording import shorten
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
@@ -63,10 +64,6 @@ def dotted(path: NodePath) -> str:
     """`path` as people write it: `parameters.lr.values[2]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return shorten(text.removeprefix("."), 120)
-
-
-def shorten(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def read_text(path: str | Path) -> str:

@@ -14,6 +14,7 @@ from sweepyard.search.distributions import Axis
 from sweepyard.search.operators import ExpressionError
 from sweepyard.search.points import MOST_COUNTED, point_at
 from sweepyard.search.space import Space
+from sweepyard.wording import shorten
 
 _DRAWS = 10_000
 _ENOUGH = 100
@@ -67,5 +68,4 @@ def _judge(space: Space, points: Iterator[list[Any]], *, enough: int, fewest: in
 
 def _shown(space: Space, point: Sequence[Any]) -> str:
     pairs = zip(space.parameters, point, strict=True)
-    text = ", ".join(f"{parameter.name} {value}" for parameter, value in pairs)
-    return text if len(text) <= 200 else text[:197] + "..."
+    return shorten(", ".join(f"{parameter.name} {value}" for parameter, value in pairs), 200)

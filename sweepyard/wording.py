@@ -41,6 +41,10 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def number(value: Any, digits: int = 5) -> str:
     """A value for reading: numbers rounded to significant digits, `-` for none."""
     if value is None:

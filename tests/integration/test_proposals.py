@@ -7,10 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from queue import Queue
 
 import pytest
 
+from sweepyard.controller import proposer
 from sweepyard.controller.proposals import Answer, Question, suggest
 from sweepyard.controller.proposer import Proposer
 from sweepyard.controller.searchprocess import MOST_SWEEPS, Reader, Writer
@@ -138,8 +140,22 @@ def test_a_searcher_whose_process_was_killed_is_replaced_once(asker: Callable[..
     assert "in place of" not in patient.ask(question()).suggestions[0].reason
     process_id = patient.proposer.process_id(question().sweep_id)
     assert process_id is not None
+    assert Path(f"/proc/{process_id}/oom_score_adj").read_text() == "1000\n", "the first that want of memory kills"
     os.kill(process_id, signal.SIGKILL)
     assert "its process" in patient.ask(question()).suggestions[0].reason
+    assert "in place of" not in patient.ask(question()).suggestions[0].reason
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(
+    asker: Callable[..., Asker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room() -> None:
+        raise OSError("Cannot allocate memory")
+
+    patient = asker()
+    with monkeypatch.context() as patch:
+        patch.setattr(proposer, "_start_process", no_room)
+        assert "could not be asked (Cannot allocate memory)" in patient.ask(question()).suggestions[0].reason
     assert "in place of" not in patient.ask(question()).suggestions[0].reason
 
 

@@ -170,6 +170,7 @@ class Yard:
 
     store: SqlStore
     redis_url: str
+    proposal_deadline_s: float = 30.0
     clock: ClockAhead = field(default_factory=ClockAhead)
     prefix: str = field(default_factory=lambda: f"sy-{secrets.token_hex(4)}")
     engine: Engine = field(init=False)
@@ -179,7 +180,12 @@ class Yard:
         epoch = self.store.take_over()
         bus = RedisControllerBus(self.redis_url, self.prefix, bytes(32), epoch)
         self.engine = Engine(
-            self.store, bus, self.clock, epoch=epoch, lost_after_s=LOST_AFTER_S, proposal_deadline_s=30
+            self.store,
+            bus,
+            self.clock,
+            epoch=epoch,
+            lost_after_s=LOST_AFTER_S,
+            proposal_deadline_s=self.proposal_deadline_s,
         )
         self.engine.start()
 
