@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Event
 
 import redis
@@ -91,11 +92,13 @@ class RedisAgentBus:
 
     def wait_for_hint(self, timeout_s: float) -> bool:
         try:
-            if not self._hints.subscribed:
-                self._hints.subscribe(self._keys.hint(self._agent_id))
-            return self._hints.get_message(timeout=timeout_s) is not None
-        except (redis.RedisError, OSError) as error:
-            raise Unavailable(f"Redis does not answer: {error}") from error
+            with reachable(self._client):
+                if not self._hints.subscribed:
+                    self._hints.subscribe(self._keys.hint(self._agent_id))
+                return self._hints.get_message(timeout=timeout_s) is not None
+        except Unavailable:
+            self._hints.reset()  # it would stumble over the rest of a damaged answer for ever
+            raise
 
     def leave(self, message: Message) -> None:
         with reachable(self._client), self._client.pipeline(transaction=False) as pipeline:
@@ -108,14 +111,15 @@ class RedisAgentBus:
 
 
 def read_control(fields: Mapping[str, str], pulse: str | None) -> Control:
-    """The controller's word, as `controller_side` writes it: one hash field per fact."""
+    """The controller's word, as `controller_side` writes it: one hash field per fact, if it can be read."""
     acks: dict[str, int] = {}
     orders: dict[str, AttemptOrder] = {}
     for field, value in fields.items():
         kind, _, ref = field.partition(":")
-        if kind == "ack":
-            acks[ref] = int(value)
-        elif kind == "order":
-            orders[ref] = AttemptOrder.model_validate_json(value)
+        with suppress(ValueError):
+            if kind == "ack":
+                acks[ref] = int(value)
+            elif kind == "order":
+                orders[ref] = AttemptOrder.model_validate_json(value)
     said = {name: fields.get(name) or None for name in WORDS}
     return Control(acks=acks, orders=orders, pulse=pulse, **said)

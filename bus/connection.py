@@ -28,6 +28,7 @@ def connect(url: str, *, wait_s: float = 0.0) -> redis.Redis:
         return redis.Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors="replace",  # one message that is no text must not keep back those behind it
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=ANSWER_TIMEOUT_S + wait_s,
             retry=Retry(NoBackoff(), 1),
@@ -41,10 +42,13 @@ def connect(url: str, *, wait_s: float = 0.0) -> redis.Redis:
 
 @contextmanager
 def reachable(client: redis.Redis) -> Iterator[None]:
-    """Turn Redis' errors into `Unavailable`, without the password of the URL."""
+    """Turn Redis' errors into `Unavailable`, without the password of the URL.
+
+    A `ValueError` is an answer that was damaged on its way, as far as the client has noticed.
+    """
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except (redis.RedisError, OSError, ValueError) as error:
         why = str(error).rstrip(".")
         raise Unavailable(f"Redis at {address_of(client)} does not answer: {why}.") from error
 

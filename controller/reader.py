@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from sweepyard.errors import Unavailable
 
 WAIT_S = 1.0
 OUTAGE_PAUSE_S = 0.5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class Reader:
                 position, generation = self._position, self.generation
             try:
                 messages = self._bus.read(position, WAIT_S)
-            except Unavailable as error:
+            except Exception as error:  # it must outlive whatever one reading meets: without it nothing is heard
+                if not isinstance(error, Unavailable):
+                    log.exception("reading failed")
                 if not self._stopping.wait(OUTAGE_PAUSE_S):
                     self._trouble(str(error))
                 continue

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import select
 import socket
 import struct
 import threading
 from typing import Literal
 
-Mode = Literal["pass", "refuse", "reset", "silence", "slow"]
+Mode = Literal["pass", "refuse", "reset", "silence", "mute", "deaf", "slow", "corrupt"]
 """`refuse`: nobody listens, and connections end. `reset`: they are reset. `silence`: half open, nothing arrives.
-`slow`: everything arrives late."""
+`mute`: nothing arrives of what the client says, `deaf`: of what it is told. `slow`: everything arrives late.
+`corrupt`: half of what arrives is damaged, and the connection ends."""
 
 SLOW_S = 0.3
 LINGER_RESET = struct.pack("ii", 1, 0)
@@ -25,7 +27,10 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self._near: set[socket.socket] = set()
+        """The clients' ends."""
         self._wake_read, self._wake_write = socket.socketpair()
+        self._dice = random.Random(0)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -42,8 +47,7 @@ class Proxy:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            watched = [self._listener, self._wake_read, *(self._pairs if self._mode != "silence" else ())]
-            ready, _, _ = select.select(watched, [], [], 1.0)
+            ready, _, _ = select.select([self._listener, self._wake_read, *self._speakers()], [], [], 1.0)
             for each in ready:
                 if each is self._wake_read:
                     self._wake_read.recv(64)
@@ -57,6 +61,17 @@ class Proxy:
         for each in (self._listener, self._wake_read, self._wake_write):
             each.close()
 
+    def _speakers(self) -> set[socket.socket]:
+        """Whose words arrive."""
+        match self._mode:
+            case "silence":
+                return set()
+            case "mute":
+                return self._pairs.keys() - self._near
+            case "deaf":
+                return self._pairs.keys() & self._near
+        return set(self._pairs)
+
     def _accept(self) -> None:
         near, _ = self._listener.accept()
         if self._mode in ("refuse", "reset"):
@@ -66,6 +81,7 @@ class Proxy:
         except OSError:
             return self._end(near)
         self._pairs[near], self._pairs[far] = far, near
+        self._near.add(near)
         return None
 
     def _forward(self, source: socket.socket) -> None:
@@ -73,8 +89,9 @@ class Proxy:
             self._closing.wait(SLOW_S)
         try:
             data = source.recv(65536)
-            if data:
+            if data and (self._mode != "corrupt" or self._dice.random() < 0.5):
                 return self._pairs[source].sendall(data)
+            self._pairs[source].sendall(_damaged(data))
         except OSError:
             pass
         self._end_pair(source)
@@ -88,6 +105,7 @@ class Proxy:
         other = self._pairs.pop(one, None)
         if other is not None:
             self._pairs.pop(other, None)
+            self._near -= {one, other}
             self._end(other)
             self._end(one)
 
@@ -95,6 +113,11 @@ class Proxy:
         if self._mode == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         connection.close()
+
+
+def _damaged(data: bytes) -> bytes:
+    half = len(data) // 2
+    return data[:half] + bytes(byte ^ 0xFF for byte in data[half:])
 
 
 def _dial(target: tuple[str, int] | str) -> socket.socket:

@@ -164,7 +164,9 @@ def test_postgresql_is_killed(
     survived("PostgreSQL killed and started again", count, books)
 
 
-MODES: tuple[Mode, ...] = ("refuse", "reset", "silence", "slow")
+MODES: tuple[Mode, ...] = ("refuse", "silence", "mute", "deaf", "slow")
+AT_EACH_CONNECTION: tuple[Mode, ...] = ("reset", "corrupt")
+"""What is over with a connection: how long it goes on does not matter, if only there are several."""
 DURATIONS_S = (0.5 * LOST_AFTER_S, 2 * LOST_AFTER_S, 4 * LOST_AFTER_S)
 STOP_AFTER_S = 3 * LOST_AFTER_S
 """Less than the longest of the durations: agents then hand their runs back."""
@@ -232,8 +234,9 @@ def _at(url: str, port: int, other: int) -> str:
 
 
 def _cases(*, is_second: bool) -> list[tuple[Mode, float]]:
-    """One half or the other of all modes with all durations, each duration and each mode in both."""
+    """One half or the other of all modes with all durations, each duration and each of `MODES` in both."""
     cases = [(mode, duration_s) for mode in MODES for duration_s in DURATIONS_S]
+    cases += [(mode, LOST_AFTER_S) for mode in AT_EACH_CONNECTION]
     return cases[is_second::2] * times(1)
 
 

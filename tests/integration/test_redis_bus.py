@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from chaos.proxy import Proxy
 from conformance.bus import DEADLINE_S, SWEEP, BusConformance, offer_of, presence_of
 from rq import Callback
 from rq import Queue as RqQueue
@@ -223,6 +225,57 @@ def test_an_embedded_redis_is_adopted_by_the_next_controller(tmp_path: Path) -> 
     with pytest.raises(Unavailable):
         RedisControllerBus(first.url, PREFIX, KEY).intact()
     first.stop()
+
+
+def test_a_message_that_is_no_text_keeps_nothing_back(
+    redis_url: str, agent: RedisAgentBus, controller: RedisControllerBus, prefix: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(Keys(prefix).reports, {"m": b"\xff\xfe"})
+        client.hset(Keys(prefix).agent("a1", 1), mapping={"ack:r.1": b"\xff", "order:r.1": "{", b"\xff": "1"})
+    word = presence_of(1)
+    assert agent.exchange([word], word).acks == {}
+    assert [message for _, message in controller.read("0", 0.1)] == [None, word]
+
+
+def test_damaged_answers_are_an_outage(redis_url: str, prefix: str) -> None:
+    """Whatever is damaged, nobody ends for it, and all works when the link does."""
+    options = redis.connection.parse_url(redis_url)
+    proxy = Proxy((options["host"], options["port"]))
+    try:
+        via = redis_url.replace(f":{options['port']}", f":{proxy.port}")
+        agent, controller = RedisAgentBus(via, prefix, "a1", KEY, 1), RedisControllerBus(via, prefix, KEY, 1)
+        others, word = RedisControllerBus(redis_url, prefix, KEY, 1), presence_of(1)
+        calls: dict[str, Callable[[], object]] = {
+            "exchange": lambda: agent.exchange([], word),
+            "hints": lambda: (others.tell("a1", words={"exit": "over"}), agent.wait_for_hint(0.05)),
+            "offer": lambda: controller.offer(offer_of()),
+            "waiting": lambda: controller.waiting(SWEEP),
+            "queues": controller.queues,
+            "read": lambda: controller.read("0", 0.01),
+            "presence": controller.presence,
+            "tell": lambda: controller.tell("a1", acks={offer_of().ref: 1}, words={"exit": "over"}),
+            "intact": controller.intact,
+        }
+        agent.exchange([word], word)
+        failed = dict.fromkeys(calls, 0)
+        for _ in range(20):
+            proxy.be("pass")
+            for call in calls.values():
+                assert wait_until(lambda call=call: _works(call), DEADLINE_S)
+            proxy.be("corrupt")
+            for name, call in calls.items():
+                failed[name] += not _works(call)
+        assert min(failed.values()) > 0
+    finally:
+        proxy.close()
+
+
+def _works(call: Callable[[], object]) -> bool:
+    with suppress(Unavailable):
+        call()
+        return True
+    return False
 
 
 def test_a_bad_url_is_the_users_mistake() -> None:
