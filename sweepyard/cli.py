@@ -110,6 +110,7 @@ def serve(
 ) -> None:
     """Run the service that sweeps live in, until Ctrl-C."""
     import logging
+    import time
 
     from sweepyard.clock import SYSTEM_CLOCK
     from sweepyard.controller.serve import serve
@@ -126,8 +127,9 @@ def serve(
         api_key=api_key,
         idle_exit_s=idle_exit_s,
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s", known_secrets(settings)))
+    handler, words = logging.StreamHandler(), "%(asctime)s UTC %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(formatter := Redacting(words, known_secrets(settings)))
+    formatter.converter = time.gmtime  # machines of several zones are compared
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -78,7 +78,7 @@ def ago(seconds: float) -> str:
 
 
 def clock(at: float) -> str:
-    """A time on this machine: `14:03:59` if it is of today, else `2026-11-03 14:03`."""
+    """A time on this machine, and its zone: `14:03:59 CET` if it is of today, else `2026-11-03 14:03 CET`."""
     then = datetime.fromtimestamp(at).astimezone()
     is_today = then.date() == datetime.now().astimezone().date()
-    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
+    return then.strftime("%H:%M:%S %Z" if is_today else "%Y-%m-%d %H:%M %Z")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -356,8 +358,25 @@ def test_agents_were_seen_so_long_ago() -> None:
 
 def test_a_time_has_its_date_unless_it_is_of_today() -> None:
     now = datetime.now().astimezone().replace(hour=12, minute=3, second=59)
-    assert wording.clock(now.timestamp()) == "12:03:59"
-    assert wording.clock((now - timedelta(days=7)).timestamp()) == f"{now - timedelta(days=7):%Y-%m-%d} 12:03"
+    assert wording.clock(now.timestamp()) == f"12:03:59 {now:%Z}"
+    before = datetime.fromtimestamp(now.timestamp() - 7 * 86_400).astimezone()
+    assert wording.clock(before.timestamp()) == f"{before:%Y-%m-%d %H:%M %Z}"
+
+
+@pytest.fixture
+def zone_with_summer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """That of St John's, wherever this machine is."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "NST3:30NDT,M3.2.0,M11.1.0")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_a_time_names_its_zone_so_that_the_hour_that_comes_twice_is_told_apart(zone_with_summer: None) -> None:
+    first = datetime(2025, 11, 2, 4, 0, tzinfo=UTC).timestamp()
+    times = [wording.clock(first + hours * 3600) for hours in (0, 1, 24)]
+    assert times == ["2025-11-02 01:30 NDT", "2025-11-02 01:30 NST", "2025-11-03 00:30 NST"]
 
 
 def test_nothing_that_others_wrote_is_obeyed_by_the_terminal() -> None:
