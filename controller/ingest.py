@@ -15,6 +15,7 @@ from sweepyard.controller.metricname import troubles
 from sweepyard.plain import NOT_FINITE, finite
 from sweepyard.tracking.port import Transaction
 from sweepyard.tracking.records import AttemptState, Decision, Point, Row, Run, RunState
+from sweepyard.wording import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Repl
     """Take a report in, or say why it is none of the sender's business any more."""
     run = ledger.runs.get(report.run)
     refusal = f"run {report.run} is not known here" if run is None else _refusal(ledger, run, report)
+    if run is not None and refusal:
+        _tell_of_late_rows(ledger, tx, run, report, now)
     if run is None or refusal:
         return Reply(order=AttemptOrder(kind="drop", reason=refusal or ""))
     attempt = ledger.attempts[run.id]
@@ -83,6 +86,16 @@ def _refusal(ledger: Ledger, run: Run, report: Report) -> str | None:
         # The controller knows nothing of this agent's start: it was lost with Redis. It will be sent again.
         return None if report.seq > 1 else f"run {run.number} has not started"
     return None
+
+
+def _tell_of_late_rows(ledger: Ledger, tx: Transaction, run: Run, report: Report, now: float) -> None:
+    """Once for each attempt that was lost: what it reports later is not kept, and a person may miss it."""
+    late = run.id, report.attempt
+    if isinstance(report.body, Rows) and report.seq > ledger.given_up.get(late, report.seq):
+        del ledger.given_up[late]
+        rows = many(len(report.body.rows), "row")
+        text = f"attempt {report.attempt} was heard again after it was given up: {rows} refused, and it is to end"
+        ledger.tell(tx, "attempt.late", text, now, run)
 
 
 def _take_rows(ledger: Ledger, tx: Transaction, run: Run, body: Rows, now: float) -> Run:

@@ -63,6 +63,9 @@ class Ledger:
     """Runs whose order its agent has been told since this ledger was read."""
     superseded: list[tuple[str, int]] = field(default_factory=list)
     """Attempts that may be in the queue and must not be started any more, by run id and number."""
+    given_up: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Attempts that were lost since this ledger was read and not heard of again, by run id and number: the last
+    report of each that was taken in."""
     _open: dict[str, Run] = field(default_factory=dict)
     _observations: dict[str, tuple[Run, Foretold | None, Observation]] = field(default_factory=dict)
 

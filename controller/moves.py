@@ -182,6 +182,7 @@ def lose(ledger: Ledger, tx: Transaction, run: Run, *, reason: str, now: float) 
     attempt = ledger.attempts[run.id]
     state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.lose)
     ledger.save_attempt(tx, run, attempt, state=state, ended_at=now, reason=reason)
+    ledger.given_up[run.id, run.attempt] = attempt.seq
     ledger.tell(tx, "attempt.lost", f"attempt {run.attempt} was lost: {reason}", now, run)
     if run.order in ("pause", "stop") and run.state is RunState.running:
         return _move_run(ledger, tx, run, RunEvent(run.order), run.order_reason, now)

@@ -90,6 +90,7 @@ def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard
     assert {agent.id: agent.state for agent in yard.store.agents(sweep.id)}["heir"] == "active"
     zombie.log(offer, 0.0001)
     assert zombie.order(offer).kind == "drop"
+    zombie.log(offer, 0.0002)
     heir.log(again, 7.0)
     heir.end(again)
     assert wait_until(lambda: yard.state(sweep) is SweepState.finished, DEADLINE_S)
@@ -98,6 +99,8 @@ def test_a_lost_agent_s_run_is_tried_again_and_its_late_reports_are_refused(yard
     assert run.objective == 7.0
     assert [a.state for a in yard.store.attempts(run.key)] == [AttemptState.lost, AttemptState.ended]
     assert "was not heard" in yard.store.attempts(run.key)[0].reason
+    told = [event.text for event in yard.store.events(run_key=run.key, limit=100) if event.kind == "attempt.late"]
+    assert told == ["attempt 1 was heard again after it was given up: 1 row refused, and it is to end"]
 
 
 def test_an_attempt_that_has_ended_takes_nothing_more(yard: Yard) -> None:
