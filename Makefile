@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 FOLDERS := sweepyard search schedulers tracking bus controller agent
 
-.PHONY: demo test simulate chaos lint bench docs install newest clean help build/types
+.PHONY: demo test simulate chaos lint bench docs install newest sbom clean help build/types
 
 help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint   format, style, types and the arrows between folders"
 	@echo "make docs   the generated parts of docs/"
 	@echo "make newest    the newest version of everything that we are made of, into constraints.txt"
+	@echo "make sbom   what the product is made of, as CycloneDX, into build/sbom.json"
 	@echo "make bench  every figure of benchmarks/README.md"
 
 install: $(VENV)/installed
@@ -32,6 +33,15 @@ newest:
 	$(PYTHON) -m venv build/newest
 	build/newest/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	build/newest/bin/python -m pip freeze --exclude-editable > constraints.txt
+
+# Of an environment that has the product alone, without what only tests and lint need.
+SBOM := build/sbom
+sbom:
+	rm -rf $(SBOM)
+	for each in product tool; do $(PYTHON) -m venv $(SBOM)/$$each || exit 1; done
+	$(SBOM)/product/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(SBOM)/tool/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7,<8'
+	$(SBOM)/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file $(SBOM).json $(SBOM)/product/bin/python
 
 demo: install
 	$(BIN)/sweepyard run examples/digits/sweep.yaml --workers 2
