@@ -34,6 +34,7 @@ from sweepyard.bus.wire import WIRE_VERSION, Offer
 from sweepyard.client import Client, Connection
 from sweepyard.clock import SYSTEM_CLOCK
 from sweepyard.errors import SweepyardError, UserError
+from sweepyard.garbage import collect_seldom
 from sweepyard.tracking.records import SWEEP_ENDED
 
 INITIAL_FAILURES = 5
@@ -202,6 +203,7 @@ def await_end(fd: int, then: Callable[[], object]) -> None:
 
 def main() -> None:
     """`python -m sweepyard.agent.main FD`: the options come as the first message, the key never as an argument."""
+    collect_seldom()
     link = Link.from_fd(int(sys.argv[1]))
     first, *_ = link.receive() or sys.exit(0)
     options = Options(**first["options"])

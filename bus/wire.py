@@ -52,7 +52,7 @@ class AttemptRef(NamedTuple):
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Offer(_Wire):
@@ -163,7 +163,9 @@ class Left(_Wire):
 
 Message: TypeAlias = Report | Presence | Left
 
-MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+MESSAGE: TypeAdapter[Message] = TypeAdapter(
+    Annotated[Message, Field(discriminator="type")], config=ConfigDict(defer_build=True)
+)
 
 
 class AttemptOrder(_Wire):

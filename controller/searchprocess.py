@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sweepyard.controller.proposals import Question, suggest
+from sweepyard.garbage import collect_seldom
 from sweepyard.plain import dumps
 from sweepyard.search.port import Observation
 from sweepyard.tracking.records import Objective
@@ -92,6 +93,7 @@ def main() -> None:
     """A question a line on stdin, an answer a line on stdout; ends with its input."""
     with suppress(OSError):  # whoever must die for want of memory: this process first, it has nothing to lose
         Path("/proc/self/oom_score_adj").write_text("1000")
+    collect_seldom()
     from sweepyard.search import bayes  # noqa: F401 (imported before the first question, not during it)
 
     answers, reader = os.fdopen(os.dup(sys.stdout.fileno()), "w"), Reader()

@@ -46,7 +46,7 @@ GRID_KINDS = ("constant", "categorical", "int_uniform", "q_uniform")
 class Part(BaseModel):
     """One mapping of a sweep file. A key that it does not name is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def plain(self) -> dict[str, Any]:
         """Its values with defaults; keys that were not given and have none are left out."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sweepyard.cli import main
+from sweepyard.garbage import collect_seldom
+
+
+def main() -> None:
+    collect_seldom()
+    from sweepyard.cli import main  # what it loads is what is spared
+
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ import typer
 
 from sweepyard.echo import echo
 from sweepyard.errors import SweepyardError, UserError
+from sweepyard.garbage import collect_seldom
 
 app = typer.Typer(add_completion=False)
 
@@ -80,6 +81,7 @@ def _say(quiet: bool, worker: int | None) -> Callable[[str], object]:
 
 
 def main() -> None:
+    collect_seldom()
     try:
         app()
     except SweepyardError as error:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sweepyard.echo import echo
-from sweepyard.settings import load_settings
 
 StoreUrl = Annotated[str | None, typer.Option(help="The store. [default: SQLite in --dir]")]
 Dir = Annotated[Path | None, typer.Option(help="Directory of the service. [default: .sweepyard]")]
@@ -21,6 +20,7 @@ def backup(
 ) -> None:
     """Write a snapshot of the SQLite store to a file, whether or not it is being served. It holds secrets."""
     from sweepyard.doctor import store_url_of
+    from sweepyard.settings import load_settings
     from sweepyard.tracking.backup import backup
 
     size_bytes = backup(store_url_of(load_settings(store_url=store_url, dir=dir)), file)
@@ -35,6 +35,7 @@ def restore(
 ) -> None:
     """Make the SQLite store what a backup is. The service must not run; end the agents before."""
     from sweepyard.doctor import store_url_of
+    from sweepyard.settings import load_settings
     from sweepyard.tracking.backup import restore
 
     instance_id = restore(store_url_of(load_settings(store_url=store_url, dir=dir)), file, force=force)

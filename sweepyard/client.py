@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -313,9 +313,10 @@ class Client:
         if not response.is_success:
             raise self._error(response)
         try:
-            return TypeAdapter(answer).validate_json(response.content)
+            read: Answer = _reader(answer).validate_json(response.content)  # type: ignore[arg-type] # it has a hash
         except ValidationError:
             raise self._stranger(f"an answer to {path} that this version cannot read") from None
+        return read
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -371,6 +372,11 @@ def _safe(part: str | int) -> str:
     if "/" in str(part):
         raise NotFound(f"There is no '{part}' here: give the id alone.")
     return quote(str(part), safe="")
+
+
+@cache
+def _reader(answer: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(answer)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

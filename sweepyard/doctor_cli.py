@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweepyard.echo import echo
 from sweepyard.errors import UserError
-from sweepyard.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sweepyard.settings import Settings
 
 MARKS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
 
@@ -30,6 +32,7 @@ def doctor(
     """Look for what would hurt the service of this machine, and say what to do. Exit code 1: it is ill."""
     from sweepyard.clock import SYSTEM_CLOCK
     from sweepyard.doctor import diagnose
+    from sweepyard.settings import load_settings
 
     settings = load_settings(redis_url=redis_url, store_url=store_url, dir=dir)
     if acl:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from sweepyard.errors import UserError
 from sweepyard.redaction import passwords_of
@@ -16,13 +16,13 @@ PREFIX = "SWEEPYARD_"
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-class Settings(BaseSettings):
-    """What the commands and the SDK can be told. Arguments win over the environment, and that over defaults.
+class Settings(BaseModel):
+    """What the commands and the SDK can be told. Durations are seconds.
 
-    Durations are seconds. Read them with `load_settings`, which explains a bad value.
+    Read them with `load_settings`, which looks into the environment and explains a bad value.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True)
 
     host: str = Field("127.0.0.1", description="Where the service listens. Beyond loopback it needs an API key.")
     port: int = Field(7077, ge=0, le=65535, description="Port of the service; 0: any free one.")
@@ -94,14 +94,16 @@ def known_secrets(settings: Settings) -> frozenset[str]:
 
 
 def load_settings(**given: Any) -> Settings:
-    """Settings from `given` (None: not given), the environment and the defaults.
+    """Settings from `given` (None: not given), else the environment (empty: not set), else the defaults.
 
     Raises:
         UserError: a value makes no sense; the message names the variable or argument.
     """
     wishes = {name: value for name, value in given.items() if value is not None}
+    names = Settings.model_fields.keys() - wishes.keys()
+    found = {name: text for name in names if (text := os.environ.get(f"{PREFIX}{name.upper()}"))}
     try:
-        return Settings(**wishes)
+        return Settings(**wishes, **found)
     except ValidationError as error:
         raise UserError("\n".join(_sentence(detail, wishes) for detail in error.errors())) from None
 

@@ -27,9 +27,12 @@ from sweepyard.tracking.records import (
 
 
 class View(BaseModel):
-    """An answer. Unknown fields are skipped: a newer service may say more."""
+    """An answer. Unknown fields are skipped: a newer service may say more.
 
-    model_config = ConfigDict(frozen=True, from_attributes=True, ser_json_inf_nan="strings")
+    `defer_build`: a command needs one or two of all these, and each costs a start some milliseconds.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, ser_json_inf_nan="strings", defer_build=True)
 
 
 class MetricView(View):

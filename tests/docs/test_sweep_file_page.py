@@ -5,6 +5,9 @@ To write the tables anew: make docs.
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 import re
 import sys
@@ -60,13 +63,24 @@ def _put(page: str, name: str, table: str) -> str:
 
 def _table(model: type[Part]) -> str:
     rows = ["| key | meaning | default |", "| --- | --- | --- |"]
+    meanings = _meanings(model)
     for key, field in model.model_fields.items():
-        meaning, _, said = str(field.description).partition("; default: ")
+        meaning, _, said = meanings[key].partition("; default: ")
         default = said or (
             "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
         )
         rows.append(f"| `{key}` | {meaning} | {default} |")
     return "\n".join(rows) + "\n"
+
+
+def _meanings(model: type[Part]) -> Mapping[str, str]:
+    """What stands below each field. (pydantic could keep it; then every start would read its own source.)"""
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for each in model.__mro__[model.__mro__.index(Part) :: -1]
+        for field, text in itertools.pairwise(ast.parse(inspect.getsource(each)).body[0].body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
 
 
 def _rules() -> str:
