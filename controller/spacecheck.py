@@ -10,11 +10,13 @@ from typing import Any
 from sweepyard.controller.macros import MACRO
 from sweepyard.controller.runnames import mistakes
 from sweepyard.errors import Problem, SpecError
+from sweepyard.search.belonging import belongings
 from sweepyard.search.distributions import Distribution
 from sweepyard.search.feasible import examine
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.inside import locate
 from sweepyard.search.points import MOST_COUNTED, key_of, tally
+from sweepyard.search.registry import METHODS
 from sweepyard.search.rules import Rules
 from sweepyard.search.space import Space
 
@@ -25,6 +27,9 @@ RARE = 0.2
 
 SOME_VALUES = 100
 """How many values of a parameter are tried in a template of names."""
+
+SOME_NAMES = 3
+"""How many parameters a note names."""
 
 _UNCAPPED = (
     "the grid has {} points, more than {}: add run_cap, the most runs to spend on it,"
@@ -47,6 +52,8 @@ def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
         return [Problem(path="parameters", message=too_big)], []
     notes: list[str] = []
     rules = list(_rules(data, space, grid, notes))
+    if (method := METHODS.get(data["method"])) and method.costly:
+        notes += _named(space)
     problems = [*rules, *_points(data, space), *_command(data, space.rules), *_run_name(data, space)]
     return problems, notes
 
@@ -71,6 +78,22 @@ def _rules(data: dict[str, Any], space: Space, grid: GridSearcher | None, notes:
         notes.append(f"the number of points, {tally(combinations)}, is an upper bound: {uncounted}")
     if finding.share < RARE:
         notes.append(f"constraints: only about {finding.share:.1%} of all combinations satisfy them")
+
+
+def _named(space: Space) -> Iterator[str]:
+    """What a method that learns takes names to say: the user may have meant something else by them."""
+    found: dict[int, list[str]] = {}
+    for each in belongings(space):
+        found.setdefault(each.choice, []).append(f"{space.parameters[each.position].name} with {each.value}")
+    for choice, named in found.items():
+        some = ", ".join(named[:SOME_NAMES]) + (
+            f", and {len(named) - SOME_NAMES} more" if named[SOME_NAMES:] else ""
+        )
+        parameter = space.parameters[choice]
+        yield (
+            f"{parameter.where}: by their names some parameters are taken to matter with one of its values only:"
+            f" {some}. `when` says it for sure, `when: 'true'` that it is not so"
+        )
 
 
 def _points(data: dict[str, Any], space: Space) -> Iterator[Problem]:

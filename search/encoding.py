@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweepyard.plain import finite
+from sweepyard.search.belonging import belongings
 from sweepyard.search.distributions import Categorical, Distribution
 from sweepyard.search.rules import INACTIVE
 from sweepyard.search.space import Space
@@ -79,17 +80,24 @@ class Encoding:
         self._median = np.array([column.coordinate(self._fixed[column.position]) for column in self.columns])
         switches = space.rules.switches
         self._switches = [j for j, column in enumerate(self.columns) if column.position in switches]
+        at = {column.position: j for j, column in enumerate(self.columns)}
+        self._belongings = [
+            (at[each.position], at[each.choice], self.columns[at[each.choice]].coordinate(each.value))
+            for each in belongings(space)
+            if each.position in at
+        ]
         self._active: dict[bytes, Mask] = {}
 
     def encode(self, values: Sequence[Any] | None) -> list[float] | None:
-        """The row of a point, with the median where it has no value; None if the space does not have it."""
+        """The row of a point, with the median where a value does not count; None if the space does not have it."""
         if values is None:
             return None
         values = self._space.filled(values)
         try:
-            return [column.coordinate(values[column.position]) for column in self.columns]
+            row = [column.coordinate(values[column.position]) for column in self.columns]
         except ValueError:
             return None
+        return [float(each) for each in self.settle(np.array([row]))[0]] if self._belongings else row
 
     def decode(self, row: Sequence[float] | Array) -> list[Any]:
         """The flat values of the point that a row stands for."""
@@ -99,14 +107,16 @@ class Encoding:
         return self._space.settle(values)
 
     def active(self, rows: Array) -> Mask:
-        """Which coordinates of each row its point has a value for."""
+        """Which coordinates of each row count: its point has a value for them, and names do not say otherwise."""
         found = np.ones(rows.shape, dtype=bool)
+        for j, choice, value in self._belongings:
+            found[:, j] &= rows[:, choice] == value
         if not self._switches:
             return found
         kinds, kind = np.unique(rows[:, self._switches], axis=0, return_inverse=True)
         for i, switches in enumerate(kinds):
             alike = np.flatnonzero(kind.ravel() == i)
-            found[alike] = self._activity(switches.tobytes(), rows[alike[0]])
+            found[alike] &= self._activity(switches.tobytes(), rows[alike[0]])
         return found
 
     def _activity(self, key: bytes, row: Array) -> Mask:
@@ -118,8 +128,8 @@ class Encoding:
         return self._active[key]
 
     def settle(self, rows: Array) -> Array:
-        """The rows with the median where their points have no value: alike for the model if the points are."""
-        if not self._switches:
+        """The rows with the median where nothing counts: alike for the model if all that counts is."""
+        if not self._switches and not self._belongings:
             return rows
         found: Array = np.where(self.active(rows), rows, self._median)
         return found
