@@ -22,6 +22,7 @@ _LENGTH, _LENGTH_SD = np.log(0.6), 1.0
 """A priori ln l is normal around ln(0.6 sqrt(columns)): shorter than in the paper, nearer to its mode."""
 _SIGNAL_SD = 1.0
 _NOISE, _NOISE_SD = np.log(1e-4), 2.0
+_MUCH_NOISE = np.log(0.1)
 _LENGTH_BOUNDS = (np.log(5e-3), np.log(1e3))
 _SIGNAL_BOUNDS = (np.log(5e-2), np.log(50.0))
 _NOISE_BOUNDS = (np.log(1e-6), np.log(1.0))
@@ -106,16 +107,15 @@ class Objective:
 
 
 def fit(sample: Sample, starts: list[Array], *, steps: int, tolerance: float = 1e-9) -> Fit:
-    """The most probable hyperparameters, by L-BFGS from each of `starts` and, if there is none, from the prior.
+    """The most probable hyperparameters, by L-BFGS from each of `starts`.
 
-    It ends after so many `steps`, or with one that betters the cost by less than this share of it.
+    A search ends after so many `steps`, or with one that betters the cost by less than this share of it.
     """
     objective = Objective(sample)
     bounds = [_LENGTH_BOUNDS] * sample.x.shape[1] + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
     options = {"maxiter": steps, "ftol": tolerance}
     found = [
-        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        for start in (starts or [objective.prior])
+        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts
     ]
     best = min(found, key=lambda each: float(each.fun))
     return Fit(np.asarray(best.x, dtype=float), float(best.fun))
@@ -209,6 +209,15 @@ def widened(theta: Array, had: int, have: int) -> Array:
     """`theta` of `had` other sources for `have` of them: what is not known of a source is what is so a priori."""
     prior, _ = _prior(len(theta) - 2 + have - had)
     return np.concatenate([theta[:-2], prior[len(theta) - 2 : -2], theta[-2:]]) if have > had else theta
+
+
+def fresh_starts(columns: int) -> list[Array]:
+    """Where a fit begins that knows nothing: at the prior, and there with much noise.
+
+    What is noise can be told by short length scales, too; from one it does not find its way to the other.
+    """
+    prior, _ = _prior(columns)
+    return [prior, np.append(prior[:-1], _MUCH_NOISE)]
 
 
 def _prior(columns: int) -> tuple[Array, Array]:

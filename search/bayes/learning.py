@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweepyard.search.bayes.evidence import Data
-from sweepyard.search.bayes.gp import Fit, Posterior, Sample, fit, widened
+from sweepyard.search.bayes.gp import Fit, Posterior, Sample, fit, fresh_starts, widened
 from sweepyard.search.bayes.warping import Warp, make_warp
 from sweepyard.search.encoding import Array, Encoding, Mask
 
@@ -57,7 +57,8 @@ class Learner:
     """Models of runs that all have losses. Fitted anew 20 times while their number doubles, and every 25 runs.
 
     At 8, 16, 32, ... runs the transform, one of `kinds`, is chosen that makes the losses the most likely; it holds
-    until the next of these. Nothing depends on what was asked before.
+    until the next of these. The hyperparameters are looked for everywhere then, else near those of that time: what
+    few runs told may be a trap. Nothing depends on what was asked before.
     """
 
     def __init__(self, unordered: Mask, kinds: tuple[str, ...]) -> None:
@@ -85,13 +86,16 @@ class Learner:
         last = 1 << (n - 1).bit_length() - 1  # the largest power of two below n
         ends_octave = n >= 8 and n == 2 * last
         before = data.first(min(last, _CHAIN) if ends_octave else last)
-        settings = self._settings(before) if len(before) >= 8 else Settings(self._kinds[0], np.empty(0))
-        starts = [widened(settings.theta, before.sources, data.sources)] if len(before) >= 8 else []
-        if not ends_octave:
-            return Settings(
-                settings.kind, self._fit(data, settings.kind, starts, steps=20, tolerance=_IN_BETWEEN).theta
-            )
-        fits = {kind: self._fit(data, kind, starts, steps=50, tolerance=_AT_OCTAVES) for kind in self._kinds}
+        starts: list[Array] = []
+        if len(before) >= 8:
+            settings = self._settings(before)
+            starts = [widened(settings.theta, before.sources, data.sources)]
+            if not ends_octave:
+                found = self._fit(data, settings.kind, starts, steps=20, tolerance=_IN_BETWEEN)
+                return Settings(settings.kind, found.theta)
+        starts += fresh_starts(data.rows.shape[1] + data.sources)
+        kinds = self._kinds if ends_octave else self._kinds[:1]
+        fits = {kind: self._fit(data, kind, starts, steps=50, tolerance=_AT_OCTAVES) for kind in kinds}
         kind = min(fits, key=lambda kind: fits[kind].cost)
         return Settings(kind, fits[kind].theta)
 

@@ -8,10 +8,11 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
+from sweepyard.search.bayes import learning
 from sweepyard.search.bayes.acquisition import LogEI, Maximiser, log_improvement
 from sweepyard.search.bayes.evidence import Data
-from sweepyard.search.bayes.gp import Objective, Posterior, Sample, fit
-from sweepyard.search.bayes.learning import outcomes_learner
+from sweepyard.search.bayes.gp import Objective, Posterior, Sample, fit, fresh_starts
+from sweepyard.search.bayes.learning import losses_learner, outcomes_learner
 from sweepyard.search.bayes.risk import LogSuccess
 from sweepyard.search.bayes.warping import make_warp
 from sweepyard.search.encoding import Encoding
@@ -30,6 +31,9 @@ MIXED = Space.from_spec(
     }
 )
 UNORDERED = np.array([False, True, False])
+THREE = Space.from_spec(
+    {"a": {"min": 0.0, "max": 1.0}, "b": {"values": ["x", "y", "z"]}, "c": {"min": 0.0, "max": 1.0}}
+)
 
 
 def slopes(function, at, h=1e-6):
@@ -127,13 +131,42 @@ def test_the_gradient_of_the_risk_is_right():
 def test_a_fit_finds_what_matters():
     x, y = data(60)
 
-    found = fit(Sample.plain(x, y, UNORDERED), [], steps=100)
+    found = fit(Sample.plain(x, y, UNORDERED), fresh_starts(3), steps=100)
 
     lengths = np.exp(found.theta[:3])
     assert lengths[2] > 2 * lengths[0]
     mean, std = Posterior(found.theta, Sample.plain(x, y, UNORDERED), np.empty((0, 3)))(x)
     assert np.abs(mean - y).mean() < 0.1
     assert (std < 0.3).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_is_told_from_short_lengths_wherever_fewer_runs_led(seed):
+    x, y = data(80)
+    y = y + 0.5 * np.random.default_rng(seed).standard_normal(len(y))
+    sample = Sample.plain(x, (y - y.mean()) / y.std(), UNORDERED)
+    trap = np.log([0.1, 0.1, 0.1, 1.0, 1e-4])
+
+    trapped = fit(sample, [trap], steps=50)
+    found = fit(sample, [trap, *fresh_starts(3)], steps=50)
+
+    assert math.exp(trapped.theta[-1]) < 0.01 < 0.1 < math.exp(found.theta[-1])
+    assert found.cost < trapped.cost - 5
+
+
+@pytest.mark.parametrize("n", [8, 16, 32, 64])
+def test_a_model_is_looked_for_everywhere_when_the_runs_have_doubled(n, monkeypatch):
+    starts = []
+    monkeypatch.setattr(
+        learning, "fit", lambda sample, given, **how: starts.append(len(given)) or fit(sample, given, **how)
+    )
+    x, y = data(n + 1)
+    runs = Data(x, y, np.zeros(n + 1), np.zeros(n + 1, dtype=int), np.arange(n + 1))
+
+    losses_learner(Encoding(THREE))(runs)
+
+    assert starts[-1] == 1
+    assert max(starts) == (3 if n > 8 else 2)
 
 
 def test_open_runs_take_uncertainty_away_and_leave_the_mean():
@@ -217,7 +250,7 @@ def test_the_maximiser_finds_the_top_of_mixed_columns():
     x = encoding.spread(rng.random((40, 3)))
     y = (x[:, 0] != 1) + (x[:, 1] - 0.5) ** 2 + (x[:, 2] - 0.3) ** 2
     y = (y - y.mean()) / y.std()
-    theta = fit(Sample.plain(x, y, encoding.unordered), [], steps=50).theta
+    theta = fit(Sample.plain(x, y, encoding.unordered), fresh_starts(x.shape[1]), steps=50).theta
     score = LogEI(Posterior(theta, Sample.plain(x, y, encoding.unordered), np.empty((0, 3))), y.min(keepdims=True))
 
     once, twice = (Maximiser(encoding, score, np.random.default_rng(0), each).climb(x[:5]) for each in (1, 2))
