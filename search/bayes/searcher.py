@@ -37,7 +37,7 @@ _FEW = 50
 """Up to so many runs, ended or open, a model answers so quickly that it can be asked about more rows."""
 _STALLED = 10
 _AMBITION = 0.3
-"""After so many results that were no better, every other proposal must gain this share of the usual doubt."""
+"""After so many results that did not gain this share of the usual doubt, every other proposal must promise it."""
 _USUAL = 64
 """Points, drawn evenly, whose median deviation is the usual one."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
@@ -119,8 +119,9 @@ class BayesSearcher:
         posterior = model.posterior(pending, _draws(len(pending), rng))
         seen = np.vstack([model.sample.x[:, : len(self._encoding.columns)], pending])
         means, _ = posterior(seen)
-        ambitious = self._is_ambitious(scored, len(pending), len(data))
-        least = _AMBITION * self._doubt(posterior, rng) if ambitious else 0.0
+        gain = _AMBITION * self._doubt(posterior, rng)
+        ambitious = (len(data) + len(pending)) % 2 == 0 and self._is_stuck(model, scored, len(pending), gain)
+        least = gain if ambitious else 0.0
         parts: list[Score] = [LogEI(posterior, posterior.ways(seen)[0].min(axis=0) - least)]
         if ambitious:
             parts += self._elsewhere(model, scored)
@@ -139,20 +140,21 @@ class BayesSearcher:
         reason, detail = self._explain(model.warp, float(mean[0]), float(std[0]), _best(scored))
         detail |= {"observations": len(model.sample.y), "pending": len(pending), "transform": model.kind}
         if ambitious:
-            reason += "; a small gain was not enough: the last runs were no better"
+            reason += "; a small gain was not enough: the last runs brought no other"
         if success:
             chance = float(np.exp(success(row)[0]))
             detail |= {"chance_of_a_score": chance, "without_score": len(data) - len(scored)}
             reason += f"; chance of a score {chance:.0%}"
         return Suggestion(params=self._space.nest(values), reason=reason, detail=detail)
 
-    def _is_ambitious(self, scored: Data, pending: int, ended: int) -> bool:
-        """Whether a small gain is not enough: the valley of the best run may not be the best one.
+    def _is_stuck(self, model: Model, scored: Data, pending: int, gain: float) -> bool:
+        """Whether the last results together brought no such gain: the valley of the best may not be the best one.
 
         Runs that are open were proposed before they could know that nothing was better.
         """
-        since_best = len(scored) - 1 - int(scored.losses.argmin())
-        return since_best >= _STALLED + pending and (ended + pending) % 2 == 0
+        losses = model.warp.forward(scored.losses)
+        before = losses[: -_STALLED - pending]
+        return len(before) > 0 and float(before.min() - losses.min()) <= gain
 
     def _elsewhere(self, model: Model, scored: Data) -> list[Elsewhere]:
         """Not the best run's category of the parameter whose categories differ most; nothing if there are none.

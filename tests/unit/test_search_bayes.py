@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -318,13 +319,27 @@ def test_a_search_that_is_stuck_asks_for_more_every_other_time(monkeypatch):
 
     asked = [searcher.suggest(stuck[:n], [], 1)[0] for n in (11, 12, 13)]
     at_once = searcher.suggest(stuck[:11], [open_], 1)[0]
-    hopeful = searcher.suggest(stuck[1:12] + stuck[:1], [], 1)[0]
+    hopeful = searcher.suggest(sorted(stuck, key=lambda run: -run.value)[-12:], [], 1)[0]
 
     patient = ["a small gain was not enough" not in each.reason for each in (*asked, at_once, hopeful)]
     assert patient == [True, False, True, True, True]
     monkeypatch.setattr(searching, "_AMBITION", 0.0)
     content = BayesSearcher(BOWL, LOSS, seed=1).suggest(stuck[:12], [], 1)[0]
     assert asked[1].detail["std"] > content.detail["std"]
+
+
+def test_a_search_that_creeps_is_stuck():
+    stuck = sorted(observed(BOWL, bowl, 30), key=lambda run: run.value)
+    best = stuck.pop(0)
+    near = {name: value + 1e-4 * math.copysign(1, 0.5 - value) for name, value in best.params.items()}
+    creeping = [best, *stuck[:10], replace(best, params=near, value=best.value - 1e-6)]
+    falling = [*stuck[::-1][:11], best]
+
+    def reason(runs):
+        return BayesSearcher(BOWL, LOSS, seed=1).suggest(runs, [], 1)[0].reason
+
+    assert "a small gain was not enough" in reason(creeping)
+    assert "a small gain was not enough" not in reason(falling)
 
 
 def test_a_search_that_is_stuck_looks_at_the_other_categories():
