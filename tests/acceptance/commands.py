@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,14 @@ class Place:
         wait_until(lambda: not self.living(), 10)
         for pid in self.living():
             os.kill(pid, signal.SIGKILL)
+
+
+def created(place: Place) -> str:
+    """The id of a new sweep there."""
+    done = place.run("sweep", place.write_sweep())
+    found = re.search(r"^Created sweep ([a-z0-9]{8}) ", done.stdout, re.MULTILINE)
+    assert found, done.stdout + done.stderr
+    return found[1]
 
 
 def _argv(words: tuple[object, ...]) -> list[str]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from acceptance.commands import Place
+from acceptance.commands import Place, created
 
 GOOD = "method: random\nprogram: train.py\nparameters:\n  x: {min: 0.0, max: 1.0}\n"
 
@@ -76,8 +76,8 @@ def test_a_program_that_is_not_there(place: Place) -> None:
     assert f"sweep.yaml: The program 'train.py' does not exist in {place.path}" in message
 
 
-def test_an_unknown_sweep(place: Place) -> None:
-    place.run("sweep", place.write_sweep())
+def test_an_unknown_sweep(served: tuple[Place, str]) -> None:
+    place, _ = served
     for words in (
         ["status"],
         ["runs"],
@@ -90,19 +90,18 @@ def test_an_unknown_sweep(place: Place) -> None:
         assert "There is no sweep 'nosuch00' here" in refused(place, *words, "nosuch00"), words
 
 
-def test_a_sweep_of_another_project(place: Place) -> None:
-    place.run("sweep", place.write_sweep())
-    (known,) = place.json("status")
-    for ref in (known["id"], f"tests/{known['id']}", f"local/tests/{known['id']}"):
-        assert place.json("status", ref)["id"] == known["id"]
-    assert "belongs to local/tests, not to other" in refused(place, "status", f"other/{known['id']}")
+def test_a_sweep_of_another_project(served: tuple[Place, str]) -> None:
+    place, known = served
+    for ref in (known, f"tests/{known}", f"local/tests/{known}"):
+        assert place.json("status", ref)["id"] == known
+    assert "belongs to local/tests, not to other" in refused(place, "status", f"other/{known}")
 
 
-def test_a_verb_that_the_state_does_not_allow(place: Place) -> None:
-    place.run("sweep", place.write_sweep())
-    (known,) = place.json("status")
-    assert place.run("sweep", "--cancel", known["id"]).stdout.startswith(f"Sweep {known['id']} is cancelled")
-    assert "pause is not possible" in refused(place, "sweep", "--pause", known["id"])
+def test_a_verb_that_the_state_does_not_allow(served: tuple[Place, str]) -> None:
+    place, _ = served
+    doomed = created(place)
+    assert place.run("sweep", "--cancel", doomed).stdout.startswith(f"Sweep {doomed} is cancelled")
+    assert "pause is not possible" in refused(place, "sweep", "--pause", doomed)
 
 
 def test_no_service_here(place: Place) -> None:
@@ -130,8 +129,8 @@ def test_a_port_that_is_taken(place: Place) -> None:
     assert "--port" in message
 
 
-def test_a_folder_that_is_served_already(place: Place) -> None:
-    place.run("sweep", place.write_sweep())
+def test_a_folder_that_is_served_already(served: tuple[Place, str]) -> None:
+    place, _ = served
     assert "is already served, at http://127.0.0.1:" in refused(place, "serve", "--port", 0)
 
 
@@ -162,13 +161,12 @@ def test_neither_a_file_nor_a_verb(place: Place) -> None:
     assert "Which sweep?" in refused(place, "status", "--watch", SWEEPYARD_URL="http://127.0.0.1:9")
 
 
-def test_a_function_that_an_agent_cannot_call(place: Place) -> None:
-    place.run("sweep", place.write_sweep())
-    (known,) = place.json("status")
+def test_a_function_that_an_agent_cannot_call(served: tuple[Place, str]) -> None:
+    place, known = served
     (place.path / "mine.py").write_text("def train(config, data): ...\n")
-    message = refused(place, "agent", known["id"], "--function", "mine:train")
+    message = refused(place, "agent", known, "--function", "mine:train")
     assert "An agent cannot call train, which needs (config, data)" in message
-    assert "'mine' has no 'nosuch'" in refused(place, "agent", known["id"], "--function", "mine:nosuch")
+    assert "'mine' has no 'nosuch'" in refused(place, "agent", known, "--function", "mine:nosuch")
 
 
 def test_help_loads_little_and_names_every_command(place: Place) -> None:
