@@ -6,6 +6,7 @@ from typing import Any
 
 from sweepyard.plain import printable
 from sweepyard.tracking.records import Actor, AuditEntry, Role, Run, SpecVersion, Sweep
+from sweepyard.wording import some
 
 UNNAMED = Actor(name="this process", role=Role.admin)
 """Who calls the engine itself, not the API."""
@@ -27,8 +28,7 @@ def _told(made: Any) -> str:
         case SpecVersion():
             return f"version {made.version}: {made.text}"
         case [Run(), *_]:
-            numbers = ", ".join(str(run.number) for run in made[:MOST_NAMED])
-            return f"runs {numbers}" + (f" and {len(made) - MOST_NAMED} more" if len(made) > MOST_NAMED else "")
+            return f"runs {some([str(run.number) for run in made], MOST_NAMED)}"
         case str():
             return made
     return ""

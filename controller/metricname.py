@@ -11,6 +11,7 @@ from sweepyard.controller.spelling import show
 from sweepyard.plain import finite
 from sweepyard.schedulers.registry import resource_of
 from sweepyard.tracking.records import Objective, Run, RunState
+from sweepyard.wording import some
 
 MOST_NAMED = 8
 CLOSE = 0.6
@@ -59,8 +60,7 @@ def _other_names(metric: str, logged: Iterable[str]) -> str:
     meant = nearest(metric, keys)
     if meant is not None:
         return f"you log {show(meant)}. Log it as {show(metric)}, or name {show(meant)} in the sweep file"
-    more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
-    return f"it logs {', '.join(map(show, keys[:MOST_NAMED]))}{more}"
+    return f"it logs {some([show(key) for key in keys], MOST_NAMED)}"
 
 
 def _bare(name: str) -> str:

@@ -19,6 +19,8 @@ from sweepyard.search.points import MOST_COUNTED, key_of, tally
 from sweepyard.search.registry import METHODS
 from sweepyard.search.rules import Rules
 from sweepyard.search.space import Space
+from sweepyard.tracking.records import Objective
+from sweepyard.wording import some
 
 MOST_UNCAPPED = 10**6
 """The most points of a grid that may be meant to be tried all, and the most combinations to look through."""
@@ -52,7 +54,7 @@ def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
         return [Problem(path="parameters", message=too_big)], []
     notes: list[str] = []
     rules = list(_rules(data, space, grid, notes))
-    if (method := METHODS.get(data["method"])) and method.costly:
+    if (method := METHODS.get(data["method"])) and method.costly and Objective.all_of(data):
         notes += _named(space)
     problems = [*rules, *_points(data, space), *_command(data, space.rules), *_run_name(data, space)]
     return problems, notes
@@ -86,13 +88,9 @@ def _named(space: Space) -> Iterator[str]:
     for each in belongings(space):
         found.setdefault(each.choice, []).append(f"{space.parameters[each.position].name} with {each.value}")
     for choice, named in found.items():
-        some = ", ".join(named[:SOME_NAMES]) + (
-            f", and {len(named) - SOME_NAMES} more" if named[SOME_NAMES:] else ""
-        )
-        parameter = space.parameters[choice]
         yield (
-            f"{parameter.where}: by their names some parameters are taken to matter with one of its values only:"
-            f" {some}. `when` says it for sure, `when: 'true'` that it is not so"
+            f"{space.parameters[choice].where}: by their names some parameters are taken to matter with one of its"
+            f" values only: {some(named, SOME_NAMES)}. `when` says it for sure, `when: 'true'` that it is not so"
         )
 
 

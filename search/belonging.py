@@ -33,19 +33,17 @@ def belongings(space: Space) -> list[Belonging]:
     itself where it counts. A choice that counts only somewhere itself has nothing that belongs to it.
     """
     conditional = space.rules.conditional
-    groups = [
-        set() if each.zipped or each.name in conditional else set(_GROUP.split(each.name)[:-1])
-        for each in space.parameters
-    ]
-    choices = {i: _texts(each.distribution) for i, each in enumerate(space.parameters) if not each.zipped}
-    times = Counter(value for values in choices.values() for value in values)
-    named = {value for value, count in times.items() if count == 1}
+    values = [(value, i) for i, each in enumerate(space.parameters) for value in _texts(each.distribution)]
+    times = Counter(value for value, _ in values)
+    choices = {
+        value: i for value, i in values if times[value] == 1 and space.parameters[i].name not in conditional
+    }
     found = [
-        Belonging(i, choice, value)
-        for i, words in enumerate(groups)
-        for choice, values in choices.items()
-        for value in sorted(words & values & named)
-        if choice != i and space.parameters[choice].name not in conditional
+        Belonging(i, choices[word], word)
+        for i, each in enumerate(space.parameters)
+        if not each.zipped and each.name not in conditional
+        for word in sorted(choices.keys() & _GROUP.split(each.name)[:-1])
+        if choices[word] != i
     ]
     dependent = {each.position for each in found}
     return [each for each in found if each.choice not in dependent]

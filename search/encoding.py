@@ -97,7 +97,8 @@ class Encoding:
             row = [column.coordinate(values[column.position]) for column in self.columns]
         except ValueError:
             return None
-        return [float(each) for each in self.settle(np.array([row]))[0]] if self._belongings else row
+        settled: list[float] = self.settle(np.array([row]))[0].tolist() if self._belongings else row
+        return settled
 
     def decode(self, row: Sequence[float] | Array) -> list[Any]:
         """The flat values of the point that a row stands for."""

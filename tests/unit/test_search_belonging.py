@@ -111,10 +111,12 @@ def test_a_note_says_what_names_are_taken_for(method):
 
     assert note == (
         "parameters.learner: by their names some parameters are taken to matter with one of its values only:"
-        " svm.c with svm, svm.g with svm, tree.a with tree, and 1 more."
+        " svm.c with svm, svm.g with svm, tree.a with tree and 1 more."
         " `when` says it for sure, `when: 'true'` that it is not so"
     )
     assert not [each for each in read_spec(spec | {"method": "random"}).notes if "names" in each]
+    blind = {"method": "auto", "parameters": parameters}  # without a metric it is no method that learns
+    assert not [each for each in read_spec(blind).notes if "names" in each]
     always = {name: each if name == "learner" else each | {"when": "true"} for name, each in parameters.items()}
     assert not [each for each in read_spec(spec | {"parameters": always}).notes if "names" in each]
 
