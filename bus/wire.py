@@ -102,9 +102,9 @@ class Rows(_Wire):
     """New rows, and changes of the user's config and summary (merged key by key)."""
 
     kind: Literal["rows"] = "rows"
-    rows: list[WireRow] = []
-    config: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
+    rows: list[WireRow] = Field(default_factory=list)
+    config: dict[str, Any] = Field(default_factory=dict)
+    summary: dict[str, Any] = Field(default_factory=dict)
 
 
 class Ended(_Wire):
@@ -148,7 +148,7 @@ class Presence(_Wire):
     version: str
     beat: int
     free: int
-    running: list[str] = []
+    running: list[str] = Field(default_factory=list)
 
 
 class Left(_Wire):
@@ -187,8 +187,8 @@ WORDS = ("exit", "wait", "stop", "drain")
 class Control(_Wire):
     """Everything that the controller has to say to one agent, as state (never as a one-time message)."""
 
-    acks: dict[str, int] = {}
-    orders: dict[str, AttemptOrder] = {}
+    acks: dict[str, int] = Field(default_factory=dict)
+    orders: dict[str, AttemptOrder] = Field(default_factory=dict)
     exit: str | None = None
     """A reason to leave: no more work will come."""
     wait: str | None = None

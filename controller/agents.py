@@ -7,11 +7,11 @@ away nobody is declared lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from sweepyard.bus.port import ControllerBus
-from sweepyard.bus.wire import Presence, Report, Started, order_of
+from sweepyard.bus.wire import Presence, Report, order_of
 from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Agent, AgentOrder, AgentState
 
@@ -23,8 +23,7 @@ Standing: TypeAlias = tuple[AgentState, AgentOrder | None, str]
 ORDERED: dict[AgentOrder, str] = {"drain": "drained", "stop": "stopped", "quarantine": "in quarantine"}
 
 
-@dataclass(frozen=True, slots=True)
-class Guidance:
+class Guidance(NamedTuple):
     """Why an agent should leave, or wait; empty: it should not. The fields are `wire.WORDS`."""
 
     exit: str = ""
@@ -58,7 +57,7 @@ class Agents:
         self._lost_after_s = lost_after_s
         self._known: dict[str, Heard] = {}
         self._orders: dict[str, tuple[AgentOrder, str]] = {}
-        self._seen: tuple[list[Presence], str] | None = None
+        self._seen: tuple[list[Presence], tuple[int, ...]] | None = None
 
     def expect(self, agent_id: str, sweep_id: str, now: float) -> None:
         """The store says that this agent executes something: wait for a sign of it."""
@@ -85,12 +84,12 @@ class Agents:
         """
         # One look after the other: where messages never cease, the newest would never count. What went back is a
         # stream that has lost its end.
-        if self._seen is None or order_of(upto) < order_of(self._seen[1]):
-            self._seen = [*words], upto
+        if self._seen is None or order_of(upto) < self._seen[1]:
+            self._seen = [*words], order_of(upto)
 
     def taken_in(self, position: str) -> None:
         """All messages up to `position` have been taken in, and none behind it."""
-        if self._seen is not None and order_of(self._seen[1]) <= order_of(position):
+        if self._seen is not None and self._seen[1] <= order_of(position):
             for presence in self._seen[0]:
                 self.count(presence)
             self._seen = None
@@ -99,7 +98,7 @@ class Agents:
         """A report is a sign of life too; the first one of an attempt fills a slot."""
         heard = self._known.setdefault(report.agent, Heard(report.sweep, now))
         heard.heard_at = now
-        if isinstance(report.body, Started):
+        if report.body.kind == "started":
             heard.free = max(0, heard.free - 1)
 
     def leave(self, agent_id: str, reason: str) -> None:
@@ -119,7 +118,8 @@ class Agents:
 
     def quarantined(self, sweep_id: str) -> list[str]:
         """Those of a sweep that are to take nothing."""
-        return [a for a in self._there(sweep_id) if a in self._orders and self._orders[a][0] == "quarantine"]
+        apart = [agent_id for agent_id, (order, _) in self._orders.items() if order == "quarantine"]
+        return [agent_id for agent_id in self._there(sweep_id) if agent_id in apart] if apart else []
 
     def is_there(self, agent_id: str, sweep_id: str, now: float) -> bool:
         """Whether an agent lives and works on the sweep."""
@@ -135,7 +135,10 @@ class Agents:
         return sum(
             heard.free
             for agent_id, heard in self._known.items()
-            if heard.sweep_id == sweep_id and agent_id not in self._orders and not self._why_lost(heard, now)
+            if heard.free
+            and heard.sweep_id == sweep_id
+            and agent_id not in self._orders
+            and not self._why_lost(heard, now)
         )
 
     def present(self, sweep_id: str | None, now: float) -> bool:
@@ -174,10 +177,10 @@ class Agents:
         order, reason = self._orders.get(agent_id, (None, ""))
         if order is not None:
             name = "wait" if order == "quarantine" else order
-            word = replace(word, **{name: f"{ORDERED[order]}: {reason}"})
+            word = word._replace(**{name: f"{ORDERED[order]}: {reason}"})
         if heard.told != word:
             failpoint("guide.before")
-            bus.tell(agent_id, words=asdict(word))
+            bus.tell(agent_id, words=word._asdict())
             failpoint("guide.after")
             heard.told = word
 

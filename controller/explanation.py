@@ -34,7 +34,7 @@ def explain(store: Store, sweep: Sweep, run: Run) -> Explanation:
 
 def _answer(ledger: Ledger, run: Run, decisions: list[Decision], outlooks: list[Outlook]) -> str:
     """The answer in a sentence or two."""
-    if ledger.sweep.objective is None:
+    if ledger.objective is None:
         return "Its sweep has no metric, so no run of it is judged."
     if ledger.scheduler is None:
         return "Its sweep has no early_terminate, so no run of it is judged."

@@ -28,7 +28,7 @@ class Hindsight:
 
 def look_back(ledger: Ledger) -> Hindsight | None:
     """None if the sweep is no dry run."""
-    objective = ledger.sweep.objective
+    objective = ledger.objective
     if objective is None or not ledger.is_dry:
         return None
     spared = {run_id: ledger.runs[run_id] for run_id in ledger.spared}

@@ -6,7 +6,7 @@ stored with the rows. A duplicate changes nothing and is acknowledged again; a g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sweepyard.bus.wire import AttemptOrder, Ended, Report, Rows, Started, WireRow
 from sweepyard.controller import moves
@@ -18,8 +18,7 @@ from sweepyard.tracking.records import AttemptState, Decision, Point, Row, Run, 
 from sweepyard.wording import many
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the agent gets to read: the last report that is safe with us, and what we want of the attempt.
 
     `is_news`: the report was taken in now, and not before.
@@ -41,14 +40,13 @@ def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Repl
     attempt = ledger.attempts[run.id]
     if report.seq != attempt.seq + 1:
         return Reply(attempt.seq, standing_order(run))
-    ledger.save_attempt(tx, run, attempt, seq=report.seq)
     match report.body:
-        case Started() as body:
-            run = moves.start(
-                ledger, tx, run, agent_id=report.agent, where=f"{body.host} (pid {body.pid})", now=now
-            )
         case Rows() as body:
+            ledger.save_attempt(tx, run, attempt, seq=report.seq)
             run = _take_rows(ledger, tx, run, body, now)
+        case Started() as body:
+            where = f"{body.host} (pid {body.pid})"
+            run = moves.start(ledger, tx, run, seq=report.seq, agent_id=report.agent, where=where, now=now)
         case Ended() as body:
             ending = moves.Ending(
                 outcome=body.outcome,
@@ -57,7 +55,7 @@ def take_in(ledger: Ledger, tx: Transaction, report: Report, now: float) -> Repl
                 signal=body.signal,
                 tail=body.tail,
             )
-            run = moves.end(ledger, tx, run, ending, now)
+            run = moves.end(ledger, tx, run, ending, now, seq=report.seq)
             _say_what_is_missing(ledger, tx, run, now)
     return Reply(report.seq, standing_order(run), is_news=True)
 
@@ -139,7 +137,7 @@ def _take_points(
 
     The answer is the run as it was judged, and what its values sum up to now.
     """
-    objective, summed, steps = ledger.sweep.objective, run.objective, run.steps
+    objective, summed, steps = ledger.objective, run.objective, run.steps
     if objective is None:
         return run, summed, steps
     curve, resource = ledger.curves[run.id], ledger.resource

@@ -13,7 +13,7 @@ from typing import Any
 from sweepyard.controller.proposals import Answer
 from sweepyard.controller.repeats import Point, Repeat, best_point, points_of
 from sweepyard.plain import Params
-from sweepyard.schedulers.port import Curve, Curves, Foretold, Scheduler, Turn
+from sweepyard.schedulers.port import Curve, Curves, Foretold, Promoter, Scheduler, Turn
 from sweepyard.schedulers.registry import is_dry, make_scheduler, max_iter_of, promoter_of, resource_of
 from sweepyard.search.port import Observation
 from sweepyard.search.space import Space
@@ -28,10 +28,12 @@ from sweepyard.tracking.records import (
     AttemptState,
     Decision,
     Event,
+    Objective,
     PriorRun,
     Run,
     RunState,
     Sweep,
+    changed,
     values_of,
 )
 
@@ -41,7 +43,15 @@ class Ledger:
     """One sweep with all its runs, the present attempt of each, and their curves."""
 
     sweep: Sweep
-    scheduler: Scheduler | None
+    objective: Objective | None = field(init=False)
+    repeat: Repeat | None = field(init=False)
+    scheduler: Scheduler | None = field(init=False)
+    promoter: Promoter | None = field(init=False)
+    """Of the scheduler: what lets runs pause and go on."""
+    resource: str | None = field(init=False)
+    """The key of a row that says how far a run is; None: its values of the metric are counted."""
+    is_dry: bool = field(init=False)
+    """Whether early termination only says what it would do."""
     runs: dict[str, Run] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
     """The open attempt of each run that has one, by run id; and those that ended while we watched."""
@@ -68,21 +78,28 @@ class Ledger:
     report of each that was taken in."""
     _open: dict[str, Run] = field(default_factory=dict)
     _observations: dict[str, tuple[Run, Foretold | None, Observation]] = field(default_factory=dict)
+    _point_observations: dict[int, tuple[list[Observation], Observation]] = field(default_factory=dict)
 
     @classmethod
     def new(cls, sweep: Sweep, prior_runs: Iterable[PriorRun] = ()) -> Ledger:
         """The ledger of a sweep without runs of its own."""
-        ledger = cls._of(sweep)
+        ledger = cls(sweep)
         ledger.prior = [_prior_observation(run) for run in prior_runs]
         ledger.curves = {f"prior {run.n}": _prior_curve(run) for run in prior_runs if run.curve}
         return ledger
 
-    @classmethod
-    def _of(cls, sweep: Sweep) -> Ledger:
-        rule = sweep.spec.get("early_terminate")
-        if not rule or not sweep.objective:
-            return cls(sweep, None)
-        return cls(sweep, make_scheduler(rule, sweep.objective, sweep.seed, lambda: Space.of(sweep.spec)))
+    def __post_init__(self) -> None:
+        self._read_spec()
+
+    def _read_spec(self) -> None:
+        """Work out once what each report and each plan would ask of the spec."""
+        sweep, rule = self.sweep, self.sweep.spec.get("early_terminate")
+        self.objective, self.repeat = sweep.objective, Repeat.of(sweep.spec)
+        self.resource, self.is_dry = resource_of(rule), is_dry(rule)
+        self.scheduler = None
+        if rule and self.objective:
+            self.scheduler = make_scheduler(rule, self.objective, sweep.seed, lambda: Space.of(sweep.spec))
+        self.promoter = promoter_of(self.scheduler)
 
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> Ledger:
@@ -117,11 +134,6 @@ class Ledger:
                 self.spared[run.id] = self.curves[run.id].until(decision.rung)
 
     @property
-    def resource(self) -> str | None:
-        """The key of a row that says how far a run is; None: its values of the metric are counted."""
-        return resource_of(self.sweep.spec.get("early_terminate"))
-
-    @property
     def unseen(self) -> int | None:
         """How many results came in after `ready` was asked for; None if nothing is ready for the next point."""
         if self.ready is None or self.ready.created != self.begun:
@@ -130,29 +142,12 @@ class Ledger:
         return unseen if unseen >= 0 else None
 
     @property
-    def is_dry(self) -> bool:
-        """Whether early termination only says what it would do."""
-        return is_dry(self.sweep.spec.get("early_terminate"))
-
-    @property
     def paused(self) -> list[Run]:
         return [run for run in self._open.values() if run.state is RunState.paused]
 
-    @property
-    def takes_turns(self) -> bool:
-        """Whether runs may pause and go on."""
-        return promoter_of(self.scheduler) is not None
-
     def turns(self) -> list[Turn]:
         """What there is to do with paused runs where there are slots for them."""
-        promoter = promoter_of(self.scheduler)
-        return promoter.turns(self.curves) if promoter and self.paused else []
-
-    @property
-    def members(self) -> int | None:
-        """How many runs the search is to propose, if early termination says so."""
-        promoter = promoter_of(self.scheduler)
-        return promoter.members if promoter else None
+        return self.promoter.turns(self.curves) if self.promoter and self.paused else []
 
     @property
     def judged(self) -> Curves:
@@ -218,7 +213,7 @@ class Ledger:
         Prior runs' curves tell it too.
         """
         scored = [run.id for run in ended if run.state in RUN_SCORED and self.curves[run.id].values]
-        objective = self.sweep.objective
+        objective = self.objective
         if objective is None or all(self.curves[run_id].finished for run_id in scored):
             return {}
         from sweepyard.schedulers.foretelling import foretell  # takes a while to import (numpy)
@@ -235,13 +230,19 @@ class Ledger:
     def _points_observed(self, observed: Mapping[str, Observation]) -> list[Observation]:
         closed = [point for point in self.points() if not point.is_open]
         closed.sort(key=lambda point: (point.ended_at, point.runs[0].number))
-        return [
-            point.observation([observed[run.id] for run in point.runs], self.sweep.objective) for point in closed
-        ]
+        return [self._point_observed(point, [observed[run.id] for run in point.runs]) for point in closed]
+
+    def _point_observed(self, point: Point, each: list[Observation]) -> Observation:
+        """The same object, as of a run."""
+        known = self._point_observations.get(point.runs[0].number)
+        if known is None or known[0] != each:
+            known = each, point.observation(each, self.objective)
+            self._point_observations[point.runs[0].number] = known
+        return known[1]
 
     def values(self, run: Run) -> tuple[float | None, ...]:
         """Where a run ended in each of several metrics; nothing if there is one only."""
-        return values_of(run, self.sweep.objectives) if self.sweep.objective is None else ()
+        return values_of(run, self.sweep.objectives) if self.objective is None else ()
 
     def pending(self) -> list[Params]:
         """The points that have no result yet."""
@@ -259,14 +260,13 @@ class Ledger:
         """How many runs failed or crashed."""
         return sum(run.state in (RunState.failed, RunState.crashed) for run in self.runs.values())
 
-    @property
-    def repeat(self) -> Repeat | None:
-        return Repeat.of(self.sweep.spec)
-
     def points(self) -> list[Point]:
         """All points of a sweep with repeats; of another one nothing."""
-        repeat = self.repeat
-        return [] if repeat is None else points_of(self.runs.values(), repeat)
+        return [] if self.repeat is None else points_of(self.runs.values(), self.repeat)
+
+    def missing(self) -> int:
+        """How many runs points that were begun still lack."""
+        return sum(point.missing for point in self.points())
 
     @property
     def begun(self) -> int:
@@ -275,15 +275,15 @@ class Ledger:
 
     def leader(self) -> tuple[int, float | None]:
         """Number and objective of the best run, a running one included; with repeats those of the best point."""
-        if self.repeat is None or self.sweep.objective is None:
+        if self.repeat is None or self.objective is None:
             run = self.best(RUN_SCORED | {RunState.running})
             return (run.number, run.objective) if run else (0, None)
-        point = best_point(self.runs.values(), self.repeat, self.sweep.objective)
-        return (point.runs[0].number, point.value(self.sweep.objective)) if point else (0, None)
+        point = best_point(self.runs.values(), self.repeat, self.objective)
+        return (point.runs[0].number, point.value(self.objective)) if point else (0, None)
 
     def best(self, states: Container[RunState] = RUN_SCORED) -> Run | None:
         """The run with the best objective among those in `states`; the earlier one of equals."""
-        objective = self.sweep.objective
+        objective = self.objective
         best: Run | None = None
         for run in self.runs.values():
             if objective is None or run.objective is None or run.state not in states:
@@ -295,7 +295,9 @@ class Ledger:
     def put(self, run: Run) -> None:
         """Hold `run` in its newest form."""
         self.runs[run.id] = run
-        curve = self.curves.setdefault(run.id, Curve(number=run.number, params=run.params))
+        curve = self.curves.get(run.id)
+        if curve is None:
+            curve = self.curves[run.id] = Curve(number=run.number, params=run.params)
         curve.ended, curve.finished = run.state in RUN_ENDED, run.state is RunState.finished
         curve.paused = run.state is RunState.paused
         if run.state in RUN_ENDED:
@@ -310,17 +312,18 @@ class Ledger:
     def edit(self, tx: Transaction, spec: dict[str, Any]) -> None:
         """Go on with another spec: what was thought of under the last one is void."""
         self.save_sweep(tx, spec=spec, version=self.sweep.version + 1)
-        self.scheduler = Ledger._of(self.sweep).scheduler
+        self._read_spec()
         self.ready, self.exhausted = None, False
+        self._point_observations.clear()
 
     def save_run(self, tx: Transaction, run: Run, **changes: Any) -> Run:
-        run = replace(run, **changes)
+        run = changed(run, **changes)
         self.put(run)
         tx.save_run(run)
         return run
 
     def save_attempt(self, tx: Transaction, run: Run, attempt: Attempt, **changes: Any) -> Attempt:
-        attempt = replace(attempt, **changes)
+        attempt = changed(attempt, **changes)
         self.attempts[run.id] = attempt
         tx.save_attempt(attempt)
         return attempt

@@ -6,9 +6,9 @@ Every function takes the ledger, an open transaction and the time; each follows 
 
 from __future__ import annotations
 
-import secrets
 import string
 from dataclasses import dataclass, replace
+from random import SystemRandom
 
 from sweepyard.controller.ledger import Ledger
 from sweepyard.controller.repeats import Point
@@ -54,7 +54,7 @@ RUN_EVENT_OF = {
 
 def new_id() -> str:
     """8 lower-case letters and digits, as W&B's ids."""
-    return "".join(secrets.choice(ID_LETTERS) for _ in range(8))
+    return "".join(SystemRandom().choices(ID_LETTERS, k=8))
 
 
 def first_version(sweep: Sweep) -> SpecVersion:
@@ -121,11 +121,11 @@ def _new(
     return run
 
 
-def start(ledger: Ledger, tx: Transaction, run: Run, *, agent_id: str, where: str, now: float) -> Run:
-    """An agent has taken the run's offered attempt; from here on the attempt is its alone."""
+def start(ledger: Ledger, tx: Transaction, run: Run, *, seq: int, agent_id: str, where: str, now: float) -> Run:
+    """Report `seq` says that an agent has taken the run's offered attempt; from here on that is its alone."""
     attempt = ledger.attempts[run.id]
     state = move(ATTEMPT_MOVES, attempt.state, AttemptEvent.start)
-    ledger.save_attempt(tx, run, attempt, state=state, agent_id=agent_id, started_at=now)
+    ledger.save_attempt(tx, run, attempt, state=state, seq=seq, agent_id=agent_id, started_at=now)
     run = ledger.save_run(
         tx, run, state=move(RUN_MOVES, run.state, RunEvent.start), started_at=now, state_reason=""
     )
@@ -133,14 +133,15 @@ def start(ledger: Ledger, tx: Transaction, run: Run, *, agent_id: str, where: st
     return run
 
 
-def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float) -> Run:
-    """The attempt's agent says how it ended: the run ends as well, or is tried again."""
+def end(ledger: Ledger, tx: Transaction, run: Run, ending: Ending, now: float, *, seq: int) -> Run:
+    """Report `seq` of the attempt's agent says how it ended: the run ends as well, or is tried again."""
     attempt = ledger.attempts[run.id]
     ledger.save_attempt(
         tx,
         run,
         attempt,
         state=move(ATTEMPT_MOVES, attempt.state, AttemptEvent.end),
+        seq=seq,
         ended_at=now,
         outcome=ending.outcome,
         exit_code=ending.exit_code,

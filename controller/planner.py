@@ -7,9 +7,9 @@ after a crash, twice, or too late is always right.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sweepyard.schedulers.port import Turn
 from sweepyard.tracking.records import AttemptState, Objective, SweepState
@@ -19,9 +19,10 @@ SLOTS_PER_UNSEEN = 16
 open runs will bring, either. With fewer slots none is made ready, and every suggestion knows every result."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAttempt:
-    """An attempt that has not ended. `age_s`: how long ago its offer was last in its queue (None: not yet)."""
+class OpenAttempt(NamedTuple):
+    """An attempt that has not ended. `age_s`: how long ago its offer was last in its queue (None: not yet, or it
+    was started).
+    """
 
     run_id: str
     state: AttemptState
@@ -29,8 +30,7 @@ class OpenAttempt:
     age_s: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """All that planning for one sweep looks at.
 
     `best`: the best objective of all runs that have not failed, running ones included; `best_run`: its number.
@@ -40,9 +40,9 @@ class View:
     that failed or crashed.
     `times`: how often a point is tried. `missing`: how many runs points that were begun still lack.
     `costly`: its answer takes a while. `unseen`: results that came in after the suggestion that is ready for the
-    next run was asked for; None: none is ready.`paused`: how many runs wait for
-    their turn, if they `takes_turns`; `turns`: those that have one when there is a slot; `members`: how many runs
-    there are to be before they take turns.
+    next run was asked for; None: none is ready. `paused`: how many runs wait for their turn, if they
+    `takes_turns`; `turns`: those that have one when there is a slot; `members`: how many runs there are to be
+    before they take turns. `missing` and `turns` look through all runs, and are asked only where that matters.
     """
 
     state: SweepState
@@ -61,14 +61,14 @@ class View:
     costly: bool
     proposing: bool
     times: int
-    missing: int
+    missing: Callable[[], int]
     unseen: int | None
     lost_agents: Mapping[str, str]
     vanished: frozenset[str]
     lost_after_s: float
     paused: int = 0
     takes_turns: bool = False
-    turns: Sequence[Turn] = ()
+    turns: Callable[[], Sequence[Turn]] = tuple
     members: int | None = None
 
 
@@ -161,17 +161,17 @@ def plan(view: View) -> list[Intent]:
     if done is not None:
         return [*offers, Finish(done)]
     wanted = view.free - len(_offered(view))
-    turns: list[Intent] = [Go(turn) for turn in view.turns[: max(wanted, 0)]]
+    turns: list[Intent] = [Go(turn) for turn in view.turns()[:wanted]] if wanted > 0 else []
     complete = _complete(view)
     if complete is not None:
         # Whoever runs may pause, and change whose turn it is.
-        goes_on = view.turns or (view.takes_turns and view.attempts)
+        goes_on = (view.takes_turns and view.attempts) or view.turns()
         return [*offers, *turns] if goes_on else [*offers, Finish(complete)]
     wanted -= len(turns)
     for limit in (view.run_cap, view.members):
         if limit is not None:
             wanted = min(wanted, limit - view.created)
-    again = min(max(wanted, 0), view.missing)
+    again = min(wanted, view.missing()) if wanted > 0 else 0
     repeats: list[Intent] = [Repeat(again)] if again else []
     points = math.ceil((wanted - again) / view.times)
     proposals = _ahead(view, points) if view.costly else [Propose(points)] if points > 0 else []
@@ -232,6 +232,6 @@ def _complete(view: View) -> str | None:
         return f"run_cap {view.run_cap} is reached"
     if view.members is not None and view.created >= view.members:
         return f"all {view.members} members of its population have come to their end"
-    if view.exhausted and not view.missing:
+    if view.exhausted and not view.missing():
         return "every point of the space has been tried"
     return None

@@ -26,7 +26,7 @@ from sweepyard.failpoints import failpoint
 from sweepyard.search.registry import is_costly
 from sweepyard.tracking.lifecycle import SweepEvent
 from sweepyard.tracking.port import Store, Transaction
-from sweepyard.tracking.records import AttemptState, Run, SweepState
+from sweepyard.tracking.records import Attempt, AttemptState, Run, SweepState
 
 CURSOR = "reports"
 READ_ON_S = 0.2
@@ -287,19 +287,17 @@ class Reconciler:
         ledger.tell(tx, f"agent.{verb}", text, self._clock.wall(), agent_id=agent_id)
 
     def _view(self, ledger: Ledger, now: float) -> planner.View:
-        sweep = ledger.sweep
+        sweep, promoter = ledger.sweep, ledger.promoter
         target = (sweep.spec.get("metric") or {}).get("target")
         budget = sweep.spec.get("budget", {})
         best_run, best = (0, None) if target is None else ledger.leader()
         attempts = [
-            planner.OpenAttempt(
-                run_id=run.id, state=attempt.state, agent_id=attempt.agent_id, age_s=self._age_s(run, now)
-            )
+            planner.OpenAttempt(run.id, attempt.state, attempt.agent_id, self._age_s(run, attempt, now))
             for run, attempt in ledger.open_attempts
         ]
         return planner.View(
             state=sweep.state,
-            objective=sweep.objective,
+            objective=ledger.objective,
             run_cap=sweep.run_cap,
             budget=budget,
             hours=ledger.hours(self._clock.wall()) if "hours" in budget else 0.0,
@@ -312,7 +310,7 @@ class Reconciler:
             attempts=attempts,
             free=self._agents.free(sweep.id, now),
             times=ledger.repeat.times if ledger.repeat else 1,
-            missing=sum(point.missing for point in ledger.points()),
+            missing=ledger.missing,
             costly=is_costly(sweep.spec["method"]),
             proposing=ledger.proposing,
             unseen=ledger.unseen,
@@ -320,19 +318,20 @@ class Reconciler:
             vanished=self._vanished(sweep.id, attempts),
             lost_after_s=self._lost_after_s,
             paused=len(ledger.paused),
-            takes_turns=ledger.takes_turns,
-            turns=ledger.turns(),
-            members=ledger.members,
+            takes_turns=promoter is not None,
+            turns=ledger.turns,
+            members=promoter.members if promoter else None,
         )
 
-    def _age_s(self, run: Run, now: float) -> float | None:
-        queued_at = self._queued_at.get(AttemptRef(run.id, run.attempt))
+    def _age_s(self, run: Run, attempt: Attempt, now: float) -> float | None:
+        if attempt.state is not AttemptState.offered:
+            return None
+        queued_at = self._queued_at.get(AttemptRef(run.id, attempt.n))
         return None if queued_at is None else now - queued_at
 
     def _vanished(self, sweep_id: str, attempts: list[planner.OpenAttempt]) -> frozenset[str]:
         """Runs whose offer has been out for long and is in no queue. Asks Redis only if there may be any."""
-        offered = [a for a in attempts if a.state is AttemptState.offered and a.age_s is not None]
-        old = {a.run_id for a in offered if a.age_s is not None and a.age_s > self._lost_after_s}
+        old = {a.run_id for a in attempts if a.age_s is not None and a.age_s > self._lost_after_s}
         if not old or self.redis_trouble:
             return frozenset()
         try:
@@ -381,8 +380,9 @@ class Reconciler:
     def _repeat_orders(self, ledger: Ledger, effects: Effects) -> None:
         """What is wanted of running runs and was not told with a report: a user's cancel."""
         for run, attempt in ledger.open_attempts:
-            order = ingest.standing_order(run)
-            if order is not None and run.id not in ledger.ordered:
+            if run.id in ledger.ordered:
+                continue
+            if order := ingest.standing_order(run):
                 ledger.ordered.add(run.id)
                 effects.order(attempt.agent_id, AttemptRef(run.id, attempt.n), order)
 
@@ -430,7 +430,7 @@ def _question(ledger: Ledger, n: int, *, waiting: bool = True) -> Question:
     return Question(
         sweep_id=ledger.sweep.id,
         spec=ledger.sweep.spec,
-        objective=ledger.sweep.objective,
+        objective=ledger.objective,
         version=ledger.sweep.version,
         seed=ledger.sweep.seed,
         history=ledger.history(foretell=is_costly(ledger.sweep.spec["method"])),

@@ -54,7 +54,7 @@ def offer(bus: ControllerBus, attempt: Offer) -> None:
 
 def tell(bus: ControllerBus, effects: Effects) -> None:
     """Acknowledge, order, and take back offers."""
-    for agent_id in effects.acks.keys() | effects.orders.keys():
+    for agent_id in {**effects.acks, **effects.orders}:
         failpoint("tell.before")
         bus.tell(agent_id, acks=effects.acks.get(agent_id), orders=effects.orders.get(agent_id))
         failpoint("tell.after")
@@ -67,13 +67,16 @@ def tell(bus: ControllerBus, effects: Effects) -> None:
 def guide(agents: Agents, ledger: Ledger, bus: ControllerBus) -> None:
     """Tell the agents of a sweep whether there is, or will be, work for them."""
     sweep = ledger.sweep
-    words = f"sweep {sweep.id} is {sweep.state}: {sweep.reason}"
     if sweep.state in SWEEP_ENDED:
-        agents.guide(sweep.id, Guidance(exit=words), bus)
+        agents.guide(sweep.id, Guidance(exit=_words(sweep)), bus)
     elif sweep.state is SweepState.finishing:
         # A run may still be lost and need another agent, unless the user has had enough.
         spare = 0 if sweep.reason == STOPPED else len(ledger.open_attempts)
-        agents.guide_idle(sweep.id, Guidance(exit=words), bus, spare=spare)
+        agents.guide_idle(sweep.id, Guidance(exit=_words(sweep)), bus, spare=spare)
     else:
-        waiting = words if sweep.state is SweepState.paused else ""
+        waiting = _words(sweep) if sweep.state is SweepState.paused else ""
         agents.guide(sweep.id, Guidance(wait=waiting), bus)
+
+
+def _words(sweep: Sweep) -> str:
+    return f"sweep {sweep.id} is {sweep.state}: {sweep.reason}"

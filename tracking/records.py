@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, TypeAlias
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from sweepyard.plain import Params, finite
 
@@ -351,6 +352,15 @@ class Agent:
     state: AgentState = "active"
     order: AgentOrder | None = None
     order_reason: str = ""
+
+
+Record = TypeVar("Record", Run, Attempt)
+
+
+def changed(record: Record, **changes: Any) -> Record:
+    """As `dataclasses.replace`, in half its time: both change with each report."""
+    names = record.__slots__
+    return type(record)(**dict(zip(names, attrgetter(*names)(record), strict=True), **changes))
 
 
 class Role(StrEnum):

@@ -7,7 +7,6 @@ when nobody answers; an attempt that is dropped is ended and never spoken of aga
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -88,10 +87,10 @@ class SimAttempt:
     waiting_since_s: float = 0.0
     wish: Wish | None = None
     ended: bool = False
+    ref: AttemptRef = field(init=False)
 
-    @property
-    def ref(self) -> AttemptRef:
-        return self.offer.ref
+    def __post_init__(self) -> None:
+        self.ref = self.offer.ref
 
     @property
     def is_settled(self) -> bool:
@@ -116,14 +115,14 @@ class SimAttempt:
         self.report(Rows(rows=[WireRow(self.rows, 0.0, 0.0, data)]))
         self.rows += 1
 
-    def due(self, now_s: float) -> Iterator[Report]:
+    def due(self, now_s: float) -> list[Report]:
         if self.wish == "drop":
-            return
+            return []
         if self.sent > self.acked and now_s - self.waiting_since_s >= RESEND_S:
             self.sent = self.acked
         if self.sent == self.acked:
             self.waiting_since_s = now_s
-        yield from self.reports[self.sent : self.sent + 16]
+        return self.reports[self.sent : self.sent + 16]
 
 
 class SimAgent:
@@ -206,8 +205,10 @@ class SimAgent:
         if self.is_frozen:
             return
         self._take_offer()
-        if self._has_something_to_say():
-            self._speak()
+        now_s = self._world.clock.now_s
+        reports = [(attempt, report) for attempt in self._attempts.values() for report in attempt.due(now_s)]
+        if reports or self._must_speak():
+            self._speak(reports)
         if self.is_gone:
             return
         if self._leaving and not self._attempts:
@@ -268,18 +269,13 @@ class SimAgent:
             outcome = OUTCOMES.get(wish, Outcome.killed)
             self._world.later(self._world.dice.uniform(0.05, 2), lambda: self._on_end(attempt, outcome))
 
-    def _has_something_to_say(self) -> bool:
-        now_s = self._world.clock.now_s
-        is_free = not self.running and not self._leaving
-        if now_s - self._spoke_at_s >= HEARTBEAT_S or (is_free and not self._announced):
-            return True
-        return any(next(each.due(now_s), None) for each in self._attempts.values()) or any(
-            each.ended for each in self._attempts.values()
-        )
+    def _must_speak(self) -> bool:
+        """Whether there is something to say beside reports."""
+        is_silent = self._world.clock.now_s - self._spoke_at_s >= HEARTBEAT_S
+        is_free = not self._announced and not self._leaving and not self.running
+        return is_silent or is_free or any(each.ended for each in self._attempts.values())
 
-    def _speak(self) -> None:
-        now_s = self._world.clock.now_s
-        reports = [report for attempt in self._attempts.values() for report in attempt.due(now_s)]
+    def _speak(self, reports: list[tuple[SimAttempt, Report]]) -> None:
         free = 0 if self._leaving or self.running else 1
         self._beat += 1
         presence = Presence(
@@ -292,16 +288,17 @@ class SimAgent:
             free=free,
             running=[str(ref) for ref in self._attempts],
         )
-        messages: list[Message] = [*reports, presence] if free and not self._announced else [*reports]
+        messages: list[Message] = [report for _, report in reports]
+        if free and not self._announced:
+            messages.append(presence)
         try:
             control = self._exchange(messages, presence)
         except Unavailable:
             self.wake(self._world.dice.uniform(0.2, 5))
             return
         self._announced = bool(free)
-        self._spoke_at_s = now_s
-        for report in reports:
-            attempt = self._attempts[report.ref]
+        self._spoke_at_s = self._world.clock.now_s
+        for attempt, report in reports:
             attempt.sent = max(attempt.sent, report.seq)
         self._on_control(control)
 
@@ -328,12 +325,13 @@ class SimAgent:
 
     def _on_control(self, control: Control) -> None:
         for attempt in list(self._attempts.values()):
-            acked = control.acks.get(str(attempt.ref), 0)
+            ref = str(attempt.ref)
+            acked = control.acks.get(ref, 0)
             if acked > attempt.acked:
                 attempt.acked = min(acked, len(attempt.reports))
                 attempt.sent = max(attempt.sent, attempt.acked)
                 attempt.waiting_since_s = self._world.clock.now_s
-            if order := control.orders.get(str(attempt.ref)):
+            if order := control.orders.get(ref):
                 self._ask(attempt, order.kind)
             if attempt.is_settled:
                 del self._attempts[attempt.ref]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from simulation.memory_bus import MemoryControllerBus
@@ -146,11 +146,9 @@ class SimController:
 
         self._world.later(PAUSE_AFTER_FAILURE_S, again)
 
-    @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
+    def _writing(self) -> AbstractContextManager[Transaction]:
         self._world.check(STORE)
-        with self._world.store.transaction(self._epoch) as tx:
-            yield tx
+        return self._world.store.transaction(self._epoch)
 
     def _on_death(self) -> None:
         """It is started again after a while."""

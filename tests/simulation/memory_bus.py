@@ -190,8 +190,8 @@ class MemoryAgentBus:
             box = self._broker.boxes[self._agent_id, self._epoch]
             pulse = str(self._broker.marked) if self._broker.marked else None
             control = Control(
-                acks=dict(box.acks),
-                orders=dict(box.orders),
+                acks=box.acks,
+                orders=box.orders,
                 pulse=pulse,
                 **{name: word or None for name, word in box.words.items()},
             )

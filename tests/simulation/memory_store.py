@@ -7,10 +7,10 @@ import json
 import math
 import threading
 from collections import ChainMap, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import count
+from operator import attrgetter
 from statistics import fmean
 from typing import Any, TypeAlias
 
@@ -62,8 +62,10 @@ TABLES = (
     "cursors",
 )
 
-RUN_KEPT = set(Run.__slots__).difference(RUN_CHANGES)
+RUN_KEPT = [name for name in Run.__slots__ if name not in RUN_CHANGES]
+_kept = attrgetter(*RUN_KEPT)
 
+_FLAT = {str, int, bool, type(None)}
 _TEXT, _DIALECT = Text(), sqlite.dialect()
 
 
@@ -74,6 +76,8 @@ class Tables:
         self.data: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
         self.runs_of: dict[str, list[int]] = defaultdict(list)
         self.attempts_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.names: set[tuple[Any, ...]] = set()
+        """What no two runs share: a number in a sweep, an id in a project."""
         self.keys = count(1)
         self.epoch = 0
         self.leader = Leader(epoch=0, name="", home="", beat=0)
@@ -138,15 +142,8 @@ class MemoryStore:
             if epoch == self._tables.epoch:
                 self._tables.leader = replace(self._tables.leader, name="")
 
-    @contextmanager
-    def transaction(self, epoch: int) -> Iterator[MemoryTransaction]:
-        with self._tables.writing:
-            if epoch != self._tables.epoch:
-                raise Fenced(f"Another controller has taken over: its epoch is {self._tables.epoch}.")
-            written = MemoryTransaction(self._tables)
-            yield written
-            with self._tables.looking:
-                written.commit()
+    def transaction(self, epoch: int) -> MemoryTransaction:
+        return MemoryTransaction(self._tables, epoch)
 
     def sweep(self, sweep_id: str) -> Sweep | None:
         with self._tables.looking:
@@ -264,8 +261,13 @@ class MemoryStore:
     def events(
         self, *, sweep_id: str | None = None, run_key: int | None = None, after_id: int = 0, limit: int = 1000
     ) -> list[Event]:
-        newer = [event for event in self._all("events") if event.id > after_id]
-        mine = [each for each in newer if sweep_id in (None, each.sweep_id) and run_key in (None, each.run_key)]
+        with self._tables.looking:
+            newer = [(id, event) for id, event in self._tables.data["events"].items() if id > after_id]
+        mine = [
+            replace(each, id=id)
+            for id, each in newer
+            if sweep_id in (None, each.sweep_id) and run_key in (None, each.run_key)
+        ]
         return mine[:limit]
 
     def agents(self, sweep_id: str | None = None) -> list[Agent]:
@@ -285,21 +287,40 @@ class MemoryStore:
 
 
 class MemoryTransaction:
-    """`port.Transaction`: writes beside the tables until `commit`."""
+    """`port.Transaction`: writes beside the tables until it is left."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, epoch: int) -> None:
         self._tables = tables
+        self._epoch = epoch
         self._new: dict[str, dict[Any, Any]] = defaultdict(dict)
+        self._names: set[tuple[Any, ...]] = set()
+        self._runs: list[Run] = []
+        self._attempts: list[tuple[int, int]] = []
+        """Keys of those that are new."""
         self._pruned: list[int] = []
 
-    def commit(self) -> None:
+    def __enter__(self) -> MemoryTransaction:
+        self._tables.writing.acquire()
+        if self._epoch != self._tables.epoch:
+            self._tables.writing.release()
+            raise Fenced(f"Another controller has taken over: its epoch is {self._tables.epoch}.")
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        try:
+            if error is None:
+                with self._tables.looking:
+                    self._commit()
+        finally:
+            self._tables.writing.release()
+
+    def _commit(self) -> None:
         data = self._tables.data
-        for key, run in self._new["runs"].items():
-            if key not in data["runs"]:
-                self._tables.runs_of[run.sweep_id].append(key)
-        for key in self._new["attempts"]:
-            if key not in data["attempts"]:
-                self._tables.attempts_of[key[0]].append(key)
+        for run in self._runs:
+            self._tables.runs_of[run.sweep_id].append(run.key)
+        for key in self._attempts:
+            self._tables.attempts_of[key[0]].append(key)
+        self._tables.names |= self._names
         self._tables.last = self._new
         for name, written in self._new.items():
             if name in ("rows", "points"):
@@ -332,26 +353,27 @@ class MemoryTransaction:
 
     def add_run(self, run: Run) -> Run:
         sweep = self._there("sweeps", run.sweep_id)
-        for other in self._view("runs").values():
-            if (other.sweep_id, other.number) == (run.sweep_id, run.number) or (
-                other.id == run.id and _place(self._there("sweeps", other.sweep_id)) == _place(sweep)
-            ):
-                raise IllegalTransition(f"run {run.number} is there already")
-        stored = replace(run, key=next(self._tables.keys), objective=_number(run.objective))
+        names = {(run.sweep_id, run.number), (sweep.entity, sweep.project, run.id)}
+        if names & self._names or names & self._tables.names:
+            raise IllegalTransition(f"run {run.number} is there already")
+        self._names |= names
+        stored = _with_number(replace(run, key=next(self._tables.keys)))
         self._new["runs"][stored.key] = stored
+        self._runs.append(stored)
         return stored
 
     def save_run(self, run: Run) -> None:
         old = self._there("runs", run.key)
         _check_move(RUN_MOVES, old.state, run.state, f"runs (key={run.key}, state={run.state})")
-        kept = {name: getattr(old, name) for name in RUN_KEPT}
-        changes = {name: getattr(run, name) for name in RUN_CHANGES} | {"objective": _number(run.objective)}
-        self._new["runs"][run.key] = Run(**kept, **changes)
+        if _kept(run) != _kept(old):
+            run = replace(run, **dict(zip(RUN_KEPT, _kept(old), strict=True)))
+        self._new["runs"][run.key] = _with_number(run)
 
     def add_attempt(self, attempt: Attempt) -> None:
         self._there("runs", attempt.run_key)
         self._check_only_open(attempt)
         self._add("attempts", (attempt.run_key, attempt.n), attempt)
+        self._attempts.append((attempt.run_key, attempt.n))
 
     def save_attempt(self, attempt: Attempt) -> None:
         old = self._there("attempts", (attempt.run_key, attempt.n))
@@ -365,7 +387,7 @@ class MemoryTransaction:
         for row in rows:
             _check_finite(row.runtime_s, row.logged_at)
             self._there("attempts", (run_key, row.attempt))
-            self._add_nested("rows", run_key, row.line, replace(row, data=json.loads(dumps(row.data))))
+            self._add_nested("rows", run_key, row.line, _as_read(row))
 
     def add_points(self, run_key: int, attempt: int, points: Iterable[Point]) -> None:
         for point in points:
@@ -382,8 +404,8 @@ class MemoryTransaction:
         self._there("sweeps", event.sweep_id)
         if event.run_key is not None:
             self._there("runs", event.run_key)
-        id = next(self._tables.keys)
-        self._add("events", id, replace(event, id=id, text=_text(event.text)))
+        text = _text(event.text)
+        self._add("events", next(self._tables.keys), event if text == event.text else replace(event, text=text))
 
     def save_agent(self, agent: Agent) -> None:
         self._there("sweeps", agent.sweep_id)
@@ -424,7 +446,7 @@ class MemoryTransaction:
         mine[inner] = record
 
     def _check_only_open(self, attempt: Attempt) -> None:
-        keys = [*self._tables.attempts_of[attempt.run_key], *self._new["attempts"]]
+        keys = [*self._tables.attempts_of[attempt.run_key], *self._attempts]
         others = (self._there("attempts", key) for key in keys if key[0] == attempt.run_key)
         if attempt.state in ATTEMPT_OPEN and any(other.state in ATTEMPT_OPEN for other in others):
             raise IllegalTransition(f"attempts: run {attempt.run_key} has an open one already")
@@ -435,16 +457,25 @@ def _check_move(table: Table[Any, Any], before: Any, after: Any, what: str) -> N
         raise IllegalTransition(f"{what}: no move from '{before}'")
 
 
-def _place(sweep: Sweep) -> tuple[str, str]:
-    return sweep.entity, sweep.project
+def _with_number(run: Run) -> Run:
+    is_number = run.objective is None or math.isfinite(run.objective)
+    return run if is_number else replace(run, objective=None)
 
 
-def _number(value: float | None) -> float | None:
-    return value if value is None or math.isfinite(value) else None
+def _as_read(row: Row) -> Row:
+    """The row as it comes back from JSON, which takes its time: words and numbers come back as they are."""
+    is_flat = all(
+        type(each) in _FLAT or (type(each) is float and math.isfinite(each)) for each in row.data.values()
+    )
+    return (
+        row
+        if is_flat and {str}.issuperset(map(type, row.data))
+        else replace(row, data=json.loads(dumps(row.data)))
+    )
 
 
 def _text(text: str) -> str:
-    return _TEXT.process_bind_param(text, _DIALECT) or ""
+    return text and (_TEXT.process_bind_param(text, _DIALECT) or "")
 
 
 def _check_finite(*values: float | None) -> None:

@@ -169,8 +169,8 @@ class Simulation:
         self.crew.go_on(is_over=sweep is not None and sweep.state in SWEEP_ENDED)
 
     def _is_over(self) -> bool:
-        nobody_acts = not (self.crew.agents or self.controller.is_wished)
-        return self.crew.is_over and nobody_acts and not self.world.store.open_attempts(self.sweep.id)
+        nobody_acts = self.crew.is_over and not (self.crew.agents or self.controller.is_wished)
+        return nobody_acts and not self.world.store.open_attempts(self.sweep.id)
 
 
 def main() -> None:

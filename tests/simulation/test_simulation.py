@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from simulation.simulate import Simulation
@@ -17,6 +20,8 @@ from sweepyard.tracking.records import AttemptState, RunState
 SEEDS = int(os.environ.get("SIMULATIONS", "40"))
 CHUNKS = min(SEEDS, 200)
 """They come last, and each is short: all workers end at the same time."""
+
+TESTS = Path(__file__).parent.parent
 
 FAILED_ONCE = [58, 61, 79, 91, 1378, 1471]
 """Seeds that found a bug: kept as they are, so that it stays fixed."""
@@ -105,6 +110,19 @@ def test_the_same_seed_is_the_same_story(seed: int) -> None:
         events = simulation.world.store.events(sweep_id=simulation.sweep.id, limit=10**6)
         stories.append((simulation.world.log, [(event.at, event.kind, event.text) for event in events]))
     assert stories[0] == stories[1]
+
+
+def test_a_seed_is_the_same_story_in_every_process() -> None:
+    """Nothing is done in the order of a set of words, which each process has another one of."""
+    assert _told(210, salt="0") == _told(210, salt="1")
+
+
+def _told(seed: int, salt: str) -> str:
+    command = [sys.executable, "-m", "simulation.simulate", str(seed)]
+    told = subprocess.run(
+        command, env=os.environ | {"PYTHONHASHSEED": salt}, cwd=TESTS, capture_output=True, check=True, text=True
+    )
+    return told.stdout
 
 
 @pytest.mark.timeout(600)

@@ -89,3 +89,27 @@ def test_the_curves_of_prior_runs_tell_where_a_stopped_run_would_have_ended() ->
 
     assert taught.value == pytest.approx(3.3, abs=0.5)
     assert taught.std < alone.std / 2
+
+
+def test_of_a_point_with_repeats_a_searcher_is_told_once() -> None:
+    spec = SPEC | {"repeat": {"times": 2, "objective": "mean", "seed": "seed"}}
+    ledger = Ledger.new(Sweep(id="s", entity="", project="", name="", spec=spec, seed=0))
+    for number in (1, 2):
+        ledger.put(
+            Run(
+                id=f"r{number}",
+                sweep_id="s",
+                number=number,
+                params={"x": 0.5, "seed": number - 1},
+                reason="",
+                repeat_of=1 if number == 2 else None,
+                state=RunState.finished,
+                ended_at=float(number),
+                objective=float(number),
+            )
+        )
+
+    [before], [after] = ledger.history(), ledger.history()
+
+    assert after is before
+    assert after.value == 1.5
