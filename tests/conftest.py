@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from acceptance.nursery import Nursery
 from postgresserver import PostgresServer
 
 from sweepyard.tracking.sql import SqlStore, open_store
@@ -19,6 +20,13 @@ def pytest_configure() -> None:
     """What a shell starts in the background ignores Ctrl-C, and so would every command that is tested."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

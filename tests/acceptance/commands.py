@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from sweepyard.clock import wait_until
 
@@ -77,7 +78,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that is the current one of every command, with its own `.sweepyard`. `popen` starts them."""
+    """A folder that is the current one of every command, with its own `.sweepyard`.
+
+    `popen` starts them: from cold, or as `nursery.Nursery` does.
+    """
 
     path: Path
     popen: Callable[..., Any] = subprocess.Popen
@@ -93,14 +97,22 @@ class Place:
 
     def run(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `sweepyard ...` to its end."""
-        return subprocess.run(
-            _argv(words),
-            cwd=self.path,
-            env=_environment(environment),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-        )
+        # Files, not pipes: a service that it starts in passing may hold them for long.
+        with TemporaryFile("w+", errors="replace") as out, TemporaryFile("w+", errors="replace") as err:
+            argv = _argv(words)
+            process = self.popen(
+                argv,
+                cwd=self.path,
+                env=_environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+            try:
+                code = process.wait(DEADLINE_S)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(argv, code, _said(out), _said(err))
 
     def start(self, *words: object, **environment: str) -> Started:
         """Start `sweepyard ...`."""
@@ -148,6 +160,11 @@ def created(place: Place) -> str:
     found = re.search(r"^Created sweep ([a-z0-9]{8}) ", done.stdout, re.MULTILINE)
     assert found, done.stdout + done.stderr
     return found[1]
+
+
+def _said(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _argv(words: tuple[object, ...]) -> list[str]:

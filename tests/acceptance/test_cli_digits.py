@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from acceptance.commands import DEADLINE_S, Place
+
+pytestmark = pytest.mark.cold
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 

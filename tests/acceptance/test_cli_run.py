@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from acceptance.commands import DEADLINE_S, Place
 
 from sweepyard.clock import wait_until
+
+pytestmark = pytest.mark.cold
 
 SWEEP_ID = re.compile(r"^sweep ([a-z0-9]{8}): ", re.MULTILINE)
 

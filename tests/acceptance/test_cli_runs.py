@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from acceptance.commands import Place
+from acceptance.nursery import Nursery
 
 FAILS = """
 import sweepyard
@@ -16,9 +17,9 @@ raise ValueError(f"no such layer: {sweepyard.config.steps}")
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, str]]:
+def ended(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[tuple[Place, str]]:
     """A folder with a service, and the id of its sweep, which has ended: its runs have failed."""
-    place = Place(tmp_path_factory.mktemp("ended"))
+    place = Place(tmp_path_factory.mktemp("ended"), nursery.popen)
     file = place.write_sweep(runs=2)
     (place.path / "train.py").write_text(FAILS)
     done = place.run("run", file, "--workers", 1)

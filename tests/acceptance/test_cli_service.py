@@ -13,6 +13,8 @@ from acceptance.commands import DEADLINE_S, Place
 
 from sweepyard.clock import wait_until
 
+pytestmark = pytest.mark.cold
+
 SCRIPT = """
 from sweepyard.local import ensure_service
 from sweepyard.settings import load_settings

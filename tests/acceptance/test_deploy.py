@@ -17,6 +17,8 @@ from sweepyard.client import Client
 from sweepyard.clock import wait_until
 from sweepyard.tracking.records import SweepState
 
+pytestmark = pytest.mark.cold
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
 

