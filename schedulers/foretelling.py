@@ -94,7 +94,7 @@ class Foreteller:
         self._spread = max(float(np.std(self._now[:learnt])), 1e-3)
         self._states = self.scale.forward(np.array([states_of(curve, objective, self.knots) for curve in curves]))
         self._gains = np.nan_to_num(-np.diff(self._states, axis=1, prepend=self._states[:, :1]))
-        self._points = coordinates([_point(curve) for curve in curves])
+        self._points = coordinates([_point(curve) for curve in curves], learnt)
         self._learn(slice(learnt))
 
     def _learn(self, those: slice) -> None:
@@ -208,6 +208,11 @@ def foretell(ended: Sequence[Curve], objective: Objective, max_iter: float | Non
     means, stds = foreteller.ends()
     low, middle, high = (foreteller.scale.back(means + way * stds) for way in (-1, 0, 1))
     return [
-        Foretold(present(curve, objective), 0.0) if curve.finished else Foretold(float(value), float(spread))
+        Foretold(present(curve, objective), 0.0) if curve.finished else Foretold(_rounded(value), _rounded(spread))
         for curve, value, spread in zip(ended, middle, np.abs(high - low) / 2, strict=True)
     ]
+
+
+def _rounded(value: float) -> float:
+    """Sums of more runs are made in another order, and differ in their last digits: nothing new was learnt."""
+    return float(f"{value:.9g}")

@@ -29,10 +29,13 @@ def flattened(params: Params, path: str = "") -> Params:
     return flat
 
 
-def coordinates(flat: Sequence[Params]) -> Array:
-    """Shape (points, columns). A number counts by its rank among all of its parameter, from 0 to 1."""
-    names = sorted({name for each in flat for name in each})
-    columns = [column for name in names for column in _columns([each.get(name) for each in flat])]
+def coordinates(flat: Sequence[Params], learnt: int | None = None) -> Array:
+    """Shape (points, columns). A number counts by its rank, from 0 to 1, among those of its parameter.
+
+    Only the first `learnt` points say what ranks and values there are: another one moves none of the rest.
+    """
+    names = sorted({name for each in flat[:learnt] for name in each})
+    columns = [column for name in names for column in _columns([each.get(name) for each in flat], learnt)]
     return np.column_stack(columns) if columns else np.zeros((len(flat), 1))
 
 
@@ -45,15 +48,16 @@ def likeness(some: Array, others: Array) -> Array:
     return np.exp(np.minimum(found, 0.0, out=found), out=found)
 
 
-def _columns(values: Sequence[Any]) -> Iterator[Array]:
+def _columns(values: Sequence[Any], learnt: int | None) -> Iterator[Array]:
     numbers = np.array([number if (number := finite(value)) is not None else np.nan for value in values])
     known = np.isfinite(numbers)
-    if known.any():
-        _, places, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
+    if known[:learnt].any():
+        among = np.sort(numbers[:learnt][known[:learnt]])
         ranks = np.full(len(values), 0.5)
-        ranks[known] = ((np.cumsum(counts) - counts / 2) / counts.sum())[places]
+        sides = [np.searchsorted(among, numbers[known], side) for side in ("left", "right")]
+        ranks[known] = np.mean(sides, axis=0) / len(among)
         yield ranks
-    if not known.all():
+    if not known[:learnt].all():
         kinds = [None if there else repr(value) for value, there in zip(values, known, strict=True)]
-        for kind, _ in Counter(kinds).most_common(_MOST_KINDS):
+        for kind, _ in Counter(kinds[:learnt]).most_common(_MOST_KINDS):
             yield np.array([_APART * (each == kind) for each in kinds])

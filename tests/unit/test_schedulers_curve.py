@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,13 @@ def training(dice, number=0, epochs=WHOLE):
 
 
 def cut(curve, epochs):
-    return Curve(number=curve.number, values=curve.values[:epochs], positions=curve.positions[:epochs], ended=True)
+    return Curve(
+        number=curve.number,
+        params=curve.params,
+        values=curve.values[:epochs],
+        positions=curve.positions[:epochs],
+        ended=True,
+    )
 
 
 def whole_of(level, number):
@@ -93,6 +101,20 @@ def test_a_run_that_finished_in_a_dry_run_is_seen_as_the_stopped_one_that_it_wou
 
     assert told == foretell([*whole[1:], cut(whole[0], 4)], LOSS, WHOLE)[-1]
     assert told.std > 0
+
+
+def test_what_was_told_of_a_run_changes_only_when_it_is_learnt_anew_from_a_tenth_more_runs():
+    """To the last digit: a searcher learns everything anew from what changed."""
+    dice = np.random.default_rng(14)
+    curves = [training(dice, n) for n in range(200)]
+    for curve in curves:
+        curve.params = {"rate": float(dice.random()), "kind": str(dice.integers(4))}
+    ended = [cut(curve, 5) if curve.number % 4 else curve for curve in curves]
+
+    told = [foretell(ended[:n], LOSS, WHOLE) for n in range(150, 200)]
+
+    anew = [n for n, (before, now) in enumerate(pairwise(told), 151) if now[: len(before)] != before]
+    assert anew == [160, 170, 180, 190]
 
 
 def test_before_anything_has_finished_little_is_known():
