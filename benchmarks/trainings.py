@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Task:
     """Lower is better. `regret`: 0 at the best value of any point and epoch, 1 at the median point's last one.
+    `told_regret`: the same of values as a search is told them, by the validation rows alone.
 
     `conditions`: (parameter, the one it hangs on, the values of that with which it counts). A config names all
     parameters; those that do not count may have any of their values.
@@ -45,6 +46,8 @@ class Task:
     seconds: Mapping[int, Array]
     y_best: float
     y_med: float
+    told_best: float
+    told_med: float
 
     def evaluate(self, config: Config, seed: int = 0) -> tuple[float, float]:
         """The last validation value and the seconds of one training."""
@@ -67,6 +70,9 @@ class Task:
 
     def regret(self, value: float) -> float:
         return float(min((value - self.y_best) / (self.y_med - self.y_best), 1.0))
+
+    def told_regret(self, value: float) -> float:
+        return float(min((value - self.told_best) / (self.told_med - self.told_best), 1.0))
 
     def floor(self) -> float:
         """The regret of the point with the best last validation value of all."""
@@ -106,6 +112,8 @@ def _load(path: Path) -> Task:
         *(dict(_grouped(places, each)) for each in (valid, true, seconds)),
         y_best=float(true.min()),
         y_med=float(np.median(true[:, -1])),
+        told_best=float(valid.min()),
+        told_med=float(np.median(valid[:, -1])),
     )
 
 
