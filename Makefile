@@ -12,7 +12,7 @@ help:
 	@echo "make demo   run a real sweep: Bayesian search, early stopping, two agents (a minute or two)"
 	@echo "make test   all tests, on a real Valkey and a real PostgreSQL that they start themselves"
 	@echo "make simulate  2,000 sweeps in virtual time, with everything that can go wrong"
-	@echo "make chaos  everything is killed, again and again: what survived, as a table; SCALE=3 for a longer one"
+	@echo "make chaos  everything is killed, again and again: what survived, as a table; SCALE=3 for more of it, RUNS=20 for that often"
 	@echo "make lint   format, style, types and the arrows between folders"
 	@echo "make docs   the generated parts of docs/"
 	@echo "make newest    the newest version of everything that we are made of, into constraints.txt"
@@ -59,8 +59,12 @@ simulate: install
 
 # Tests of survival wait even more. Each worker gets one at a time, the long ones first (tests/chaos/conftest.py).
 SCALE ?= 1
+RUNS ?= 1
 chaos: install
-	CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 tests/chaos
+	rm -f build/chaos.json
+	for run in $$(seq $(RUNS)); do \
+		CHAOS_ADD=1 CHAOS_SCALE=$(SCALE) $(BIN)/python -m pytest -n 6 --dist load --maxschedchunk 1 tests/chaos || exit 1; \
+	done
 
 # Both majors of rq are supported: the environment has the newest, this is the oldest, with all that speaks to rq:
 # the bus itself, and one sweep from its first offer to its last on each side of it.

@@ -17,6 +17,8 @@ from chaos.yard import Books
 SCALE = float(os.environ.get("CHAOS_SCALE", "1"))
 """How much of the trouble there is: 1 is what CI has, `make chaos` takes more."""
 KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
+ADD = bool(os.environ.get("CHAOS_ADD"))
+"""Whether the table is of this run and of those before it: `make chaos RUNS=20`."""
 COUNTS = ("times", "runs", "rows", "lost", "preempted", "given_up")
 HEAD = "fault | times | noticed after | goes on after | runs lost | rows missing or double | attempts tried again"
 TABLE = (f"| {HEAD} |", f"|{' --- |' * 7}")
@@ -63,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    faults: dict[str, Any] = {}
+    faults: dict[str, Any] = json.loads(KEPT.read_text()) if ADD and KEPT.exists() else {}
     for report in terminalreporter.stats.get("passed", []):
         for fault, figures in report.user_properties:
             sums = faults.setdefault(fault, {name: type(value)() for name, value in figures.items()})
