@@ -64,7 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name == "test_failpoints.py")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # xdist's workers have a summary, too, of their part
+        return
     faults: dict[str, Any] = json.loads(KEPT.read_text()) if ADD and KEPT.exists() else {}
     for report in terminalreporter.stats.get("passed", []):
         for fault, figures in report.user_properties:
