@@ -7,16 +7,15 @@
 
 FOLDER holds `bench.py` (`load_tasks`) and `public_curves.json`. The clock stops when the workers could have
 done 100 average whole trainings. The incumbent is the config with the best value observed at any epoch, scored
-by its value without noise, or by validation and test rows together: 0 is the best known, 1 the median. Of recorded
-trainings the value that was told, by the validation rows alone, is compared, too: of many good ones luck on few
-test rows decides. FILE gets a line of JSON for
-each search, and a search that it has is not run again; `--with FILE` adds those of other runs. Printed as
-Markdown: the regret at 10, 25, 50 and 100 % of the time, the mean rank, how many searches these are means of,
-how many runs were started, the share of epochs that stopping saved of the runs that were started, how often a
-stopped run would have been better in the end than all that finished, and of the runs stopped at a chance below
-5 % the share that would have beaten the best of that moment. Then the differences of `bayes + auto` to all
-others where both searched the same task with the same seed, and the 95 % intervals of a bootstrap over tasks
-and seeds.
+by its value without noise, or by validation and test rows together: 0 is the best known, 1 the median. Of
+recorded trainings the value that was told, by the validation rows alone, is compared, too: of many good ones
+luck on few test rows decides. FILE gets a line of JSON for each search, and a search that it has is not run
+again; `--with FILE` adds those of other runs. Printed as Markdown: the regret at 10, 25, 50 and 100 % of the
+time, the mean rank, how many searches these are means of, how many runs were started, the share of epochs that
+stopping saved of the runs that were started, how often a stopped run would have been better in the end than all
+that finished, and of the runs stopped at a chance below 5 % the share that would have beaten the best of that
+moment. Then the differences of `bayes + auto` to all others where both searched the same task with the same
+seed, and the 95 % intervals of a bootstrap over tasks and seeds.
 
 Set OMP_NUM_THREADS=1. Peers need `optuna`, `sweeps` and `syne-tune`; those that are missing are left out.
 """

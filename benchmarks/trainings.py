@@ -69,10 +69,10 @@ class Task:
         return float(self.true_curve(config)[0][-1])
 
     def regret(self, value: float) -> float:
-        return float(min((value - self.y_best) / (self.y_med - self.y_best), 1.0))
+        return _regret(value, self.y_best, self.y_med)
 
     def told_regret(self, value: float) -> float:
-        return float(min((value - self.told_best) / (self.told_med - self.told_best), 1.0))
+        return _regret(value, self.told_best, self.told_med)
 
     def floor(self) -> float:
         """The regret of the point with the best last validation value of all."""
@@ -90,6 +90,10 @@ class Task:
             levels = _levels(p)
             place = place * len(levels) + (0 if p.name in ignored else levels.index(config[p.name]))
         return place
+
+
+def _regret(value: float, best: float, median: float) -> float:
+    return float(min((value - best) / (median - best), 1.0))
 
 
 def load_tasks(folder: Path = FOLDER) -> list[Task]:

@@ -118,7 +118,7 @@ def main() -> None:
     from sweepyard import cli
 
     build(BaseModel)
-    # typer reads the hints of all commands at each start: a third of what an agent's start takes.
+    # typer reads the hints of all commands at each start.
     command = typer.main.get_command(cli.app)
     typer.main.get_command = lambda _: command
     gc.freeze()

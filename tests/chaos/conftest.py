@@ -15,7 +15,7 @@ from chaos.redisserver import RedisServer
 from chaos.yard import Books
 
 SCALE = float(os.environ.get("CHAOS_SCALE", "1"))
-"""How much of the trouble there is: 1 is what CI has, `make chaos` takes more."""
+"""How much of the trouble there is: 1 is what CI has, `make chaos SCALE=3` takes more."""
 KEPT = Path(__file__).parents[2] / "build" / "chaos.json"
 ADD = bool(os.environ.get("CHAOS_ADD"))
 """Whether the table is of this run and of those before it: `make chaos RUNS=20`."""
