@@ -86,11 +86,13 @@ def _named(space: Space) -> Iterator[str]:
     """What a method that learns takes names to say: the user may have meant something else by them."""
     found: dict[int, list[str]] = {}
     for each in belongings(space):
-        found.setdefault(each.choice, []).append(f"{space.parameters[each.position].name} with {each.value}")
+        name = space.parameters[each.position].name
+        found.setdefault(each.choice, []).append(f"{name} with {' or '.join(each.values)}")
     for choice, named in found.items():
         yield (
-            f"{space.parameters[choice].where}: by their names some parameters are taken to matter with one of its"
-            f" values only: {some(named, SOME_NAMES)}. `when` says it for sure, `when: 'true'` that it is not so"
+            f"{space.parameters[choice].where}: by their names some parameters are taken to matter with some of"
+            f" its values only: {some(named, SOME_NAMES)}. `when` says it for sure,"
+            " `when: 'true'` that it is not so"
         )
 
 

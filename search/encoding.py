@@ -82,7 +82,7 @@ class Encoding:
         self._switches = [j for j, column in enumerate(self.columns) if column.position in switches]
         at = {column.position: j for j, column in enumerate(self.columns)}
         self._belongings = [
-            (at[each.position], at[each.choice], self.columns[at[each.choice]].coordinate(each.value))
+            (at[each.position], at[each.choice], list(map(self.columns[at[each.choice]].coordinate, each.values)))
             for each in belongings(space)
             if each.position in at
         ]
@@ -110,8 +110,8 @@ class Encoding:
     def active(self, rows: Array) -> Mask:
         """Which coordinates of each row count: its point has a value for them, and names do not say otherwise."""
         found = np.ones(rows.shape, dtype=bool)
-        for j, choice, value in self._belongings:
-            found[:, j] &= rows[:, choice] == value
+        for j, choice, values in self._belongings:
+            found[:, j] &= np.isin(rows[:, choice], values)
         if not self._switches:
             return found
         kinds, kind = np.unique(rows[:, self._switches], axis=0, return_inverse=True)

@@ -9,6 +9,7 @@ from sweepyard.controller.spec import read_spec
 from sweepyard.search.bayes import BayesSearcher
 from sweepyard.search.belonging import Belonging, belongings
 from sweepyard.search.encoding import Encoding
+from sweepyard.search.manuals import MANUALS
 from sweepyard.search.port import Observation
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
@@ -21,7 +22,7 @@ LOSS = Objective(name="loss")
 def found(parameters):
     space = Space.from_spec(parameters)
     names = [each.name for each in space.parameters]
-    return [(names[each.position], names[each.choice], each.value) for each in belongings(space)]
+    return [(names[each.position], names[each.choice], " ".join(each.values)) for each in belongings(space)]
 
 
 @pytest.mark.parametrize("name", ["svm.c", "svm/c", "svm:c", "svm__c", "model.svm.c", "classifier:svm:kernel:c"])
@@ -71,6 +72,87 @@ def test_what_belongs_elsewhere_owns_nothing():
     assert found({"a.x": {"values": ["b", "c"]}, "b.y": {"values": ["a", "d"]}}) == []
 
 
+BOOSTER = {"values": ["gblinear", "gbtree", "dart"]}
+
+
+@pytest.mark.parametrize("group", ["", "xgboost.", "model__"])
+def test_manuals_say_what_belongs_to_a_choice_beside_it(group):
+    names = {f"{group}{name}": RANGE for name in ("max_depth", "eta", "rate_drop", "lambda")}
+
+    assert found({f"{group}booster": BOOSTER, "other.max_depth": RANGE, **names}) == [
+        (f"{group}max_depth", f"{group}booster", "gbtree dart"),
+        (f"{group}rate_drop", f"{group}booster", "dart"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "values", "name", "counts"),
+    [
+        ("kernel", ["linear", "rbf", "poly"], "gamma", "rbf poly"),
+        ("kernel", ["linear", "polynomial", "radial"], "degree", "polynomial"),
+        ("solver", ["lbfgs", "sgd", "adam"], "learning_rate_init", "sgd adam"),
+        ("solver", ["sgd", "adam"], "momentum", "sgd"),
+        ("splitrule", ["gini", "extratrees"], "num.random.splits", "extratrees"),
+        ("boosting_type", ["gbdt", "dart"], "drop_rate", "dart"),
+        ("bootstrap_type", ["Bayesian", "Bernoulli"], "subsample", "Bernoulli"),
+        ("penalty", ["elasticnet", None], "l1_ratio", "elasticnet"),
+    ],
+)
+def test_the_manuals(choice, values, name, counts):
+    assert found({choice: {"values": values}, name: RANGE}) == [(name, choice, counts)]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"kernel": {"values": ["rbf", "cosine"]}, "gamma": RANGE, "degree": RANGE},
+        {"kernel": {"values": ["linear", ["rbf"]]}, "gamma": RANGE},
+        {"kernel": {"values": ["linear", 3]}, "gamma": RANGE},
+        {"kernel": {"values": ["rbf", "poly"]}, "gamma": RANGE},
+        {"splitrule": {"values": ["gini", "extratrees"]}, "alpha": RANGE},
+        {"kernel": {"value": "linear"}, "gamma": RANGE},
+        {"kernel": {"values": ["linear", "rbf"]}, "gamma": RANGE | {"when": "true"}},
+        {"c": RANGE, "kernel": {"values": ["linear", "rbf"], "when": "c > 0.5"}, "gamma": RANGE},
+        {"svm.kernel": {"values": ["linear", "rbf"]}, "gamma": RANGE},
+    ],
+    ids=["unknown", "list", "number", "all", "none", "constant", "when", "maybe no choice", "another group"],
+)
+def test_manuals_say_nothing_of_what_they_do_not_know(parameters):
+    assert found(parameters) == []
+
+
+def test_what_belongs_elsewhere_owns_what_belongs_there_too():
+    parameters = {
+        "learner": {"values": ["svm", "xgboost"]},
+        "xgboost.booster": BOOSTER,
+        "xgboost.max_depth": RANGE,
+        "svm.c": RANGE,
+    }
+    space = Space.from_spec(parameters)
+    encoding = Encoding(space)
+    names = [each.name for each in space.parameters]
+    rows = encoding.spread(np.random.default_rng(0).random((200, 4)))
+    points = [dict(zip(names, encoding.decode(row), strict=True)) for row in rows]
+
+    assert found(parameters) == [
+        ("svm.c", "learner", "svm"),
+        ("xgboost.booster", "learner", "xgboost"),
+        ("xgboost.max_depth", "learner", "xgboost"),
+        ("xgboost.max_depth", "xgboost.booster", "gbtree dart"),
+    ]
+    assert {(p["learner"], p["xgboost.booster"]) for p in points if p["xgboost.max_depth"] != 0.5} == {
+        ("xgboost", "gbtree"),
+        ("xgboost", "dart"),
+    }
+    assert (encoding.settle(rows) == rows).all()
+
+
+def test_no_manual_counts_a_choice_or_a_value_that_it_does_not_know():
+    for manual in MANUALS.values():
+        assert not MANUALS.keys() & manual.counts.keys()
+        assert all(having <= manual.values for having in manual.counts.values())
+
+
 def test_a_value_that_does_not_count_is_the_median_for_a_model_and_settling_twice_changes_nothing():
     space = Space.from_spec({"learner": LEARNER, "svm.c": RANGE, "tree.depth": RANGE, "lr": RANGE})
     encoding = Encoding(space)
@@ -110,7 +192,7 @@ def test_a_note_says_what_names_are_taken_for(method):
     [note] = [each for each in read_spec(spec).notes if "names" in each]
 
     assert note == (
-        "parameters.learner: by their names some parameters are taken to matter with one of its values only:"
+        "parameters.learner: by their names some parameters are taken to matter with some of its values only:"
         " svm.c with svm, svm.g with svm, tree.a with tree and 1 more."
         " `when` says it for sure, `when: 'true'` that it is not so"
     )
@@ -124,4 +206,4 @@ def test_a_note_says_what_names_are_taken_for(method):
 def test_places_are_those_of_the_parameters():
     space = Space.from_spec({"a": RANGE, "learner": LEARNER, "svm.c": RANGE})
 
-    assert belongings(space) == [Belonging(position=2, choice=1, value="svm")]
+    assert belongings(space) == [Belonging(position=2, choice=1, values=("svm",))]
