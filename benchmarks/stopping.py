@@ -11,11 +11,11 @@ by its value without noise, or by validation and test rows together: 0 is the be
 recorded trainings the value that was told, by the validation rows alone, is compared, too: of many good ones
 luck on few test rows decides. FILE gets a line of JSON for each search, and a search that it has is not run
 again; `--with FILE` adds those of other runs. Printed as Markdown: the regret at 10, 25, 50 and 100 % of the
-time, the mean rank, how many searches these are means of, how many runs were started, the share of epochs that
-stopping saved of the runs that were started, how often a stopped run would have been better in the end than all
-that finished, and of the runs stopped at a chance below 5 % the share that would have beaten the best of that
-moment. Then the differences of `bayes + auto` to all others where both searched the same task with the same
-seed, and the 95 % intervals of a bootstrap over tasks and seeds.
+time, the mean rank where all have searched the same, how many searches these are means of, how many runs were
+started, the share of epochs that stopping saved of the runs that were started, how often a stopped run would have
+been better in the end than all that finished, and of the runs stopped at a chance below 5 % the share that would
+have beaten the best of that moment. Then the differences of `bayes + auto` to all others where both searched the
+same task with the same seed, and the 95 % intervals of a bootstrap over tasks and seeds.
 
 Set OMP_NUM_THREADS=1. Peers need `optuna`, `sweeps` and `syne-tune`; those that are missing are left out.
 """
@@ -231,18 +231,20 @@ def _row(name: str, rows: list[Search], ranks: dict[str, float]) -> str:
     by_mark = np.mean([each.regrets for each in rows], axis=0)
     sure, wrong = sum(each.sure for each in rows), sum(each.wrong for each in rows)
     cells = [f"{regret:.3f}" for regret in by_mark]
-    cells += [f"{ranks[name]:.1f}", f"{len(rows)}", f"{np.mean([each.runs for each in rows]):.0f}"]
+    rank = f"{ranks[name]:.1f}" if name in ranks else "-"
+    cells += [rank, f"{len(rows)}", f"{np.mean([each.runs for each in rows]):.0f}"]
     cells += [f"{np.mean([each.saved for each in rows]):.0%}", f"{np.mean([each.lost_best for each in rows]):.0%}"]
     cells += [f"{wrong} of {sure}" if sure else "-", f"{np.mean([each.cpu_s for each in rows]):.1f}"]
     return f"| {name} | {' | '.join(cells)} |"
 
 
 def _ranks(rows: list[Search]) -> dict[str, float]:
-    """The mean rank of each tuner over marks, tasks and seeds, among those run on the same; 1 is best."""
+    """The mean rank of each tuner over marks, and over the tasks and seeds that all have searched; 1 is best."""
     places: dict[str, list[float]] = {}
+    tuners = len({each.tuner for each in rows})
     for case in {(each.task, each.seed) for each in rows}:
         same = [each for each in rows if (each.task, each.seed) == case]
-        for i in range(len(MARKS)):
+        for i in range(len(MARKS) if len(same) == tuners else 0):
             for each in same:
                 better = sum(other.regrets[i] < each.regrets[i] for other in same)
                 equal = sum(other.regrets[i] == each.regrets[i] for other in same)
