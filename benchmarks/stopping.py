@@ -138,7 +138,7 @@ def _account(found: Search, runs: dict[Any, Run], chances: dict[Any, float], epo
     found.saved = sum(epochs - run.done for run in stopped) / (epochs * len(runs))
     found.lost_best = any(run.values.min() < min(shown) for run in stopped)
     sure = [runs[key] for key, chance in chances.items() if chance < 0.05 and runs[key].stopped]
-    found.sure, found.wrong = len(sure), sum(run.values.min() < run.best_then for run in sure)
+    found.sure, found.wrong = len(sure), sum(bool(run.values.min() < run.best_then) for run in sure)
 
 
 def _mean_seconds(task: Any, n: int = 200) -> float:
