@@ -195,7 +195,8 @@ class _Builder:
         for name in sorted(expression.names):
             if not self._names[name]:
                 near = difflib.get_close_matches(name, self._names, n=1)
-                hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(self._names)})"
+                known = f" (there are {', '.join(self._names)}); a text stands in quotes: '{name}'"
+                hint = f"; did you mean {near[0]}?" if near else known
                 self._wrong(where, f"there is no parameter {name}{hint}")
             elif self._names[name] > 1:
                 self._wrong(where, f"{name} may be two parameters: a dotted name and one in a group")

@@ -123,7 +123,12 @@ def test_without_rules_nothing_changes():
 @pytest.mark.parametrize(
     ("parameters", "constraints", "where", "said"),
     [
-        ({"a": {"value": 1}}, ["b > 1"], "constraints[0]", "there is no parameter b (there are a)"),
+        (
+            {"a": {"value": 1}},
+            ["b > 1"],
+            "constraints[0]",
+            "no parameter b (there are a); a text stands in quotes: 'b'",
+        ),
         ({"alpha": {"value": 1}}, ["alpa > 1"], "constraints[0]", "did you mean alpha?"),
         ({"a": {"value": 1, "when": "a >"}}, [], "parameters.a.when", "expected a value, but it ends there"),
         ({"a": {"value": 1, "when": "a > 1"}}, [], "parameters.a", "depends on itself"),
