@@ -138,7 +138,7 @@ def _account(found: Search, runs: dict[Any, Run], chances: dict[Any, float], epo
     found.saved = sum(epochs - run.done for run in stopped) / (epochs * len(runs))
     found.lost_best = any(run.values.min() < min(shown) for run in stopped)
     sure = [runs[key] for key, chance in chances.items() if chance < 0.05 and runs[key].stopped]
-    found.sure, found.wrong = len(sure), sum(bool(run.values.min() < run.best_then) for run in sure)
+    found.sure, found.wrong = len(sure), int(sum(run.values.min() < run.best_then for run in sure))
 
 
 def _mean_seconds(task: Any, n: int = 200) -> float:
@@ -244,7 +244,9 @@ def _ranks(rows: list[Search]) -> dict[str, float]:
     tuners = len({each.tuner for each in rows})
     for case in {(each.task, each.seed) for each in rows}:
         same = [each for each in rows if (each.task, each.seed) == case]
-        for i in range(len(MARKS) if len(same) == tuners else 0):
+        if len(same) < tuners:
+            continue
+        for i in range(len(MARKS)):
             for each in same:
                 better = sum(other.regrets[i] < each.regrets[i] for other in same)
                 equal = sum(other.regrets[i] == each.regrets[i] for other in same)

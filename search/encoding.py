@@ -80,12 +80,7 @@ class Encoding:
         self._median = np.array([column.coordinate(self._fixed[column.position]) for column in self.columns])
         switches = space.rules.switches
         self._switches = [j for j, column in enumerate(self.columns) if column.position in switches]
-        at = {column.position: j for j, column in enumerate(self.columns)}
-        self._belongings = [
-            (at[each.position], at[each.choice], list(map(self.columns[at[each.choice]].coordinate, each.values)))
-            for each in belongings(space)
-            if each.position in at
-        ]
+        self._owners = _owners(space, self.columns)
         self._active: dict[bytes, Mask] = {}
 
     def encode(self, values: Sequence[Any] | None) -> list[float] | None:
@@ -97,7 +92,7 @@ class Encoding:
             row = [column.coordinate(values[column.position]) for column in self.columns]
         except ValueError:
             return None
-        settled: list[float] = self.settle(np.array([row]))[0].tolist() if self._belongings else row
+        settled: list[float] = self.settle(np.array([row]))[0].tolist() if self._owners else row
         return settled
 
     def decode(self, row: Sequence[float] | Array) -> list[Any]:
@@ -110,8 +105,8 @@ class Encoding:
     def active(self, rows: Array) -> Mask:
         """Which coordinates of each row count: its point has a value for them, and names do not say otherwise."""
         found = np.ones(rows.shape, dtype=bool)
-        for j, choice, values in self._belongings:
-            found[:, j] &= np.isin(rows[:, choice], values)
+        for choice, counts in self._owners.items():
+            found &= counts[rows[:, choice].astype(np.intp)]
         if not self._switches:
             return found
         kinds, kind = np.unique(rows[:, self._switches], axis=0, return_inverse=True)
@@ -130,7 +125,7 @@ class Encoding:
 
     def settle(self, rows: Array) -> Array:
         """The rows with the median where nothing counts: alike for the model if all that counts is."""
-        if not self._switches and not self._belongings:
+        if not self._switches and not self._owners:
             return rows
         found: Array = np.where(self.active(rows), rows, self._median)
         return found
@@ -165,6 +160,19 @@ class Encoding:
                 found.append(row.copy())
                 found[-1][j] = coordinate
         return self.settle(np.array(found).reshape(-1, len(row)))
+
+
+def _owners(space: Space, columns: Sequence[Column]) -> dict[int, Mask]:
+    """Of each column that others belong to: which columns count with each of its categories."""
+    at = {column.position: j for j, column in enumerate(columns)}
+    owners: dict[int, Mask] = {}
+    for each in belongings(space):
+        if each.position in at:
+            choice = columns[at[each.choice]]
+            counts = owners.setdefault(at[each.choice], np.ones((choice.categories, len(columns)), dtype=bool))
+            apart = set(range(choice.categories)).difference(int(choice.coordinate(v)) for v in each.values)
+            counts[sorted(apart), at[each.position]] = False
+    return owners
 
 
 def _column(position: int, distribution: Distribution) -> Column:
