@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,9 @@ CHUNKS = min(SEEDS, 200)
 """They come last, and each is short: all workers end at the same time."""
 
 TESTS = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.timeout(600)
+"""In .ci/run they take what processor the others leave, which for minutes may be next to none."""
 
 FAILED_ONCE = [58, 61, 79, 91, 1378, 1471]
 """Seeds that found a bug: kept as they are, so that it stays fixed."""
@@ -59,18 +61,24 @@ class Errors(logging.Handler):
 
 def test_everything_happens_to_some_sweep() -> None:
     """A simulation in which something never happens would prove nothing about it."""
-    kinds = Counter[str]()
-    for seed in range(100, 140):
-        simulation = Simulation(seed)
-        simulation.run()
-        store, sweep_id = simulation.world.store, simulation.sweep.id
-        kinds.update(event.kind for event in store.events(sweep_id=sweep_id, limit=10**6))
-        kinds.update("copied" for run in store.runs(sweep_id) if "parent" in run.detail)
-        kinds.update("repeated" for run in store.runs(sweep_id) if run.repeat_of)
-        kinds.update(decision.action for decision in store.decisions(sweep_id))
-    wanted = {"run.paused", "run.promoted", "run.preempted", "run.retried", "run.crashed", "run.killed"}
-    wanted |= {"attempt.lost", "agent.quarantined", "sweep.edited", "sweep.paused", "sweep.cancelled"}
-    assert wanted | {"copied", "repeated", "stop", "pause", "promote"} <= set(kinds)
+    missing = {"run.paused", "run.promoted", "run.preempted", "run.retried", "run.crashed", "run.killed"}
+    missing |= {"attempt.lost", "agent.quarantined", "sweep.edited", "sweep.paused", "sweep.cancelled"}
+    missing |= {"copied", "repeated", "stop", "pause", "promote"}
+    for seed in range(200, 300):
+        missing -= _happened(seed)
+        if not missing:
+            return
+    pytest.fail(f"never happened: {missing}")
+
+
+def _happened(seed: int) -> set[str]:
+    simulation = Simulation(seed)
+    simulation.run()
+    store, sweep_id = simulation.world.store, simulation.sweep.id
+    kinds = {event.kind for event in store.events(sweep_id=sweep_id, limit=10**6)}
+    kinds |= {"copied" for run in store.runs(sweep_id) if "parent" in run.detail}
+    kinds |= {"repeated" for run in store.runs(sweep_id) if run.repeat_of}
+    return kinds | {decision.action for decision in store.decisions(sweep_id)}
 
 
 @pytest.mark.parametrize("seed", FAILED_ONCE)
@@ -125,7 +133,6 @@ def _told(seed: int, salt: str) -> str:
     return told.stdout
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_whatever_happens_no_run_is_lost_or_counted_twice(chunk: int) -> None:
     for seed in range(chunk, SEEDS, CHUNKS):
