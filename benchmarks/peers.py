@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 from synthetic import Param
 
+from sweepyard.controller.spec import read_spec
 from sweepyard.search.port import Observation
-from sweepyard.search.registry import make_searcher
-from sweepyard.search.space import Space
+from sweepyard.search.registry import searcher_of
 from sweepyard.tracking.records import Objective
 
+LOSS = Objective(name="loss")
 Config = dict[str, Any]
 Space_ = Sequence[Param]
 
@@ -42,8 +43,7 @@ class Ours:
     """One of our searchers, asked as the controller asks it."""
 
     def __init__(self, method: str, params: Space_, seed: int, _budget: int) -> None:
-        space = Space.from_spec({p.name: _leaf(p) for p in params})
-        self._searcher = make_searcher(method, space, Objective(name="loss"), seed)
+        self._searcher = searcher_of(sweep(method, params), LOSS, seed)
         self._history: list[Observation] = []
         self._open: dict[int, Config] = {}
         self._count = 0
@@ -63,6 +63,12 @@ class Ours:
         self._count += 1
         self._open[self._count] = params
         return self._count
+
+
+def sweep(method: str, params: Space_) -> Mapping[str, Any]:
+    """The sweep file of a task, in normal form."""
+    parameters = {p.name: _leaf(p) for p in params}
+    return read_spec({"method": method, "metric": {"name": LOSS.name}, "parameters": parameters}).data
 
 
 def _leaf(p: Param) -> Config:

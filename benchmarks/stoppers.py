@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
-from peers import Optuna, WandB, _Indexed, _leaf
+from peers import LOSS, Optuna, WandB, _Indexed, sweep
 from synthetic import Param
 
 from sweepyard.plain import Params
@@ -20,11 +20,9 @@ from sweepyard.schedulers.foretelling import foretell
 from sweepyard.schedulers.port import Curve
 from sweepyard.schedulers.registry import make_scheduler
 from sweepyard.search.port import Observation
-from sweepyard.search.registry import make_searcher
-from sweepyard.search.space import Space
+from sweepyard.search.registry import searcher_of
 from sweepyard.tracking.records import Objective
 
-LOSS = Objective(name="loss")
 Chances = dict[Any, float]
 
 
@@ -49,8 +47,7 @@ class Ours:
     def __init__(
         self, params: Sequence[Param], seed: int, epochs: int, method: str, rule: Mapping[str, Any]
     ) -> None:
-        space = Space.from_spec({p.name: _leaf(p) for p in params})
-        self._searcher = make_searcher(method, space, LOSS, seed)
+        self._searcher = searcher_of(sweep(method, params), LOSS, seed)
         self._rule = make_scheduler(rule, LOSS, seed) if rule else None
         self._epochs = epochs
         self._curves: dict[int, Curve] = {}

@@ -10,13 +10,14 @@ from typing import Any
 from sweepyard.controller.macros import MACRO
 from sweepyard.controller.runnames import mistakes
 from sweepyard.errors import Problem, SpecError
+from sweepyard.search.baseline import baselines
 from sweepyard.search.belonging import belongings
 from sweepyard.search.distributions import Distribution
 from sweepyard.search.feasible import examine
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.inside import locate
 from sweepyard.search.points import MOST_COUNTED, key_of, tally
-from sweepyard.search.registry import METHODS
+from sweepyard.search.registry import learns
 from sweepyard.search.rules import Rules
 from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
@@ -54,8 +55,8 @@ def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
         return [Problem(path="parameters", message=too_big)], []
     notes: list[str] = []
     rules = list(_rules(data, space, grid, notes))
-    if (method := METHODS.get(data["method"])) and method.costly and Objective.all_of(data):
-        notes += _named(space)
+    if learns(data["method"]) and Objective.all_of(data):
+        notes += [*_named(space), *_begun(data, space)]
     problems = [*rules, *_points(data, space), *_command(data, space.rules), *_run_name(data, space)]
     return problems, notes
 
@@ -94,6 +95,13 @@ def _named(space: Space) -> Iterator[str]:
             f" its values only: {some(named, SOME_NAMES)}. `when` says it for sure,"
             " `when: 'true'` that it is not so"
         )
+
+
+def _begun(data: dict[str, Any], space: Space) -> Iterator[str]:
+    """Which points nobody asked for come first."""
+    if "initial_points" not in data:
+        for number, baseline in enumerate(baselines(space), 1):
+            yield f"run {number} has {baseline}. `initial_points: []` begins without"
 
 
 def _points(data: dict[str, Any], space: Space) -> Iterator[Problem]:

@@ -178,7 +178,8 @@ def as_choices(*choices: str) -> Callable[[Any], list[str]]:
 
 
 def as_points(value: Any) -> list[dict[str, Any]]:
-    for item in (points := as_list(value)):
+    points = [] if value == [] else as_list(value)
+    for item in points:
         if not isinstance(item, dict):
             raise ValueError(f"each must be a mapping of parameters to values, not {show(item)}")
     return points

@@ -16,7 +16,7 @@ from sweepyard.search.distributions import Categorical, Distribution
 from sweepyard.search.manuals import MANUALS
 from sweepyard.search.space import Space
 
-_GROUP = re.compile(r"[./:]|__")
+GROUP = re.compile(r"[./:]|__")
 """What ends the name of a group."""
 
 
@@ -56,7 +56,7 @@ def _grouped(space: Space, free: dict[str, int]) -> list[Belonging]:
     found = [
         Belonging(i, choices[word], (word,))
         for name, i in free.items()
-        for word in sorted(choices.keys() & _GROUP.split(name)[:-1])
+        for word in sorted(choices.keys() & GROUP.split(name)[:-1])
         if choices[word] != i
     ]
     dependent = {each.position for each in found}
@@ -69,7 +69,7 @@ def _documented(space: Space, free: dict[str, int]) -> Iterator[Belonging]:
     So a choice that belongs somewhere itself may own: all that it owns belongs there, too.
     """
     for name, choice in free.items():
-        at = max((match.end() for match in _GROUP.finditer(name)), default=0)
+        at = max((match.end() for match in GROUP.finditer(name)), default=0)
         manual, values = MANUALS.get(name[at:]), _values(space.parameters[choice].distribution)
         if manual is None or not all(value is None or manual.knows(value) for value in values):
             continue

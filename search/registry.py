@@ -11,6 +11,7 @@ from typing import Any
 
 from sweepyard.errors import Problem, SpecError
 from sweepyard.search.auto import AutoSearcher
+from sweepyard.search.baseline import baselines
 from sweepyard.search.foreign import Foreign
 from sweepyard.search.grid import GridSearcher
 from sweepyard.search.initial import InitialFirst
@@ -96,6 +97,11 @@ def is_costly(method: str) -> bool:
     return method not in METHODS or METHODS[method].costly
 
 
+def learns(method: str) -> bool:
+    """Whether `method` is one of ours that learns from results, given a metric."""
+    return method in METHODS and METHODS[method].costly
+
+
 def points_of(spec: Mapping[str, Any]) -> int | None:
     """How many points a sweep file in normal form has to try; None if they cannot be counted.
 
@@ -110,7 +116,8 @@ def searcher_of(
 ) -> Searcher:
     """The searcher of a sweep file in normal form, its initial points first; by another `method` if one is named.
 
-    A method that learns from one metric learns from several by weighing them.
+    A method that learns from one metric learns from several by weighing them; without initial points it begins at
+    the baselines.
 
     Raises:
         SpecError: as `make_searcher`, or an initial point is not in the space.
@@ -122,8 +129,13 @@ def searcher_of(
         searcher: Searcher = Scalarised(partial(make_searcher, method, space, seed=seed), objectives, seed)
     else:
         searcher = make_searcher(method, space, objective, seed)
-    points = [locate(space, given) for given in spec.get("initial_points", ())]
-    return InitialFirst(searcher, space, points) if points else searcher
+    if "initial_points" in spec:
+        given = [locate(space, point) for point in spec["initial_points"]]
+        points = [(values, f"initial point {i} of {len(given)}") for i, values in enumerate(given, 1)]
+        return InitialFirst(searcher, space, points) if points else searcher
+    begun = baselines(space) if learns(method) and objectives else []
+    points = [(each.values, f"baseline: {each}") for each in begun]
+    return InitialFirst(searcher, space, points, unasked=True) if points else searcher
 
 
 def make_searcher(method: str, space: Space, objective: Objective | None, seed: int) -> Searcher:
