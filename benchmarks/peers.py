@@ -16,8 +16,10 @@ import numpy as np
 from synthetic import Param
 
 from sweepyard.controller.spec import read_spec
+from sweepyard.search.baseline import baselines
 from sweepyard.search.port import Observation
 from sweepyard.search.registry import searcher_of
+from sweepyard.search.space import Space
 from sweepyard.tracking.records import Objective
 
 LOSS = Objective(name="loss")
@@ -135,6 +137,16 @@ class Optuna(_Indexed):
     def add(self, config: Config, value: float) -> None:
         trial = self._create(params=self.coded(config), distributions=self._space, value=value)
         self._study.add_trial(trial)
+
+
+class OptunaTold(Optuna):
+    """... that begins at our baselines: what they are worth to others."""
+
+    def __init__(self, method: str, params: Space_, seed: int, budget: int) -> None:
+        super().__init__(method, params, seed, budget)
+        space = Space.of(sweep("bayes", params))
+        for baseline in baselines(space):
+            self._study.enqueue_trial(self.coded(space.nest(baseline.values)))
 
 
 class Skopt(_Indexed):
@@ -364,6 +376,8 @@ _OURS = ("random", "sobol", "bayes", "tpe", "cmaes", "auto")
 PEERS: dict[str, tuple[type, str, tuple[str, ...]]] = {
     "optuna-tpe": (Optuna, "tpe", ("optuna",)),
     "optuna-gp": (Optuna, "gp", ("optuna", "torch")),
+    "optuna-tpe-told": (OptunaTold, "tpe", ("optuna",)),
+    "optuna-gp-told": (OptunaTold, "gp", ("optuna", "torch")),
     "optuna-cmaes": (Optuna, "cmaes", ("optuna", "cmaes")),
     "skopt": (Skopt, "", ("skopt",)),
     "hyperopt": (Hyperopt, "", ("hyperopt",)),
