@@ -1,7 +1,8 @@
 """What the manuals of common libraries say: which parameters count together, and what their defaults are.
 
 Only what a manual says is here, and only what somebody would search for. What it leaves open counts always:
-XGBoost's linear booster, too, has an `eta`. A default that depends on the data is no default.
+XGBoost's linear booster, too, has an `eta`. A default that depends on the data is no default; where those of
+classification and regression differ, it is classification's.
 """
 
 from __future__ import annotations
