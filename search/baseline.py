@@ -6,7 +6,7 @@ They are what a user would compare with anyway, and better than most points: peo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,8 @@ def baselines(space: Space) -> list[Baseline]:
     plain = [known[i].value if i in known else value for i, value in enumerate(middle)]
     owned = belongings(space)
     found: dict[tuple[int, ...], Baseline] = {}
-    for values in _choices(space, plain, known):
+    deciding = (space.rules.switches | {each.choice for each in owned}) - known.keys()
+    for values in _choices(space, plain, deciding):
         settled = space.settle(values)
         idle = {each.position for each in owned if values[each.choice] not in each.values}
         counting = tuple(i for i in known if i not in idle and settled[i] is not INACTIVE)
@@ -74,12 +75,12 @@ def baselines(space: Space) -> list[Baseline]:
     return list(found.values())[:_MOST]
 
 
-def _choices(space: Space, plain: list[Any], known: Mapping[int, _Known]) -> Iterator[list[Any]]:
-    """`plain`, and with each value of each choice that no manual knows: some of them choose a learner."""
+def _choices(space: Space, plain: list[Any], deciding: Set[int]) -> Iterator[list[Any]]:
+    """`plain`, and with each value of each choice that decides what counts: some of them choose a learner."""
     yield plain
-    for i, each in enumerate(space.parameters):
-        choice = each.distribution
-        if i not in known and isinstance(choice, Categorical) and len(choice.values) <= _MOST_VALUES:
+    for i in sorted(deciding):
+        choice = space.parameters[i].distribution
+        if isinstance(choice, Categorical) and len(choice.values) <= _MOST_VALUES:
             yield from ([*plain[:i], value, *plain[i + 1 :]] for value in choice.values)
 
 
