@@ -179,7 +179,7 @@ def main() -> None:
     args = parser.parse_args()
     for change in args.changes:
         _change(change)
-    chosen = [] if not args.methods else list(peers.NAMES) if args.methods == "all" else args.methods.split(",")
+    chosen = [] if not args.methods else list(peers.ALL) if args.methods == "all" else args.methods.split(",")
     for reason in filter(None, map(peers.missing, chosen)):
         print(reason, file=sys.stderr)
     methods = [name for name in chosen if not peers.missing(name)]

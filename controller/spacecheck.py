@@ -56,7 +56,7 @@ def check_space(data: dict[str, Any]) -> tuple[list[Problem], list[str]]:
     notes: list[str] = []
     rules = list(_rules(data, space, grid, notes))
     if learns(data["method"]) and Objective.all_of(data):
-        notes += [*_named(space), *_begun(data, space)]
+        notes += [*_named(space), *_baselines(data, space)]
     problems = [*rules, *_points(data, space), *_command(data, space.rules), *_run_name(data, space)]
     return problems, notes
 
@@ -97,7 +97,7 @@ def _named(space: Space) -> Iterator[str]:
         )
 
 
-def _begun(data: dict[str, Any], space: Space) -> Iterator[str]:
+def _baselines(data: dict[str, Any], space: Space) -> Iterator[str]:
     """Which points nobody asked for come first."""
     if "initial_points" not in data:
         for number, baseline in enumerate(baselines(space), 1):

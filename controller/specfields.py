@@ -178,7 +178,7 @@ def as_choices(*choices: str) -> Callable[[Any], list[str]]:
 
 
 def as_points(value: Any) -> list[dict[str, Any]]:
-    points = [] if value == [] else as_list(value)
+    points = [] if value == [] else as_list(value)  # none is a wish, too: no baselines either
     for item in points:
         if not isinstance(item, dict):
             raise ValueError(f"each must be a mapping of parameters to values, not {show(item)}")

@@ -90,15 +90,15 @@ def _known(space: Space) -> dict[int, _Known]:
     groups = dict.fromkeys(["", *(name[: end.end()] for name in names for end in GROUP.finditer(name))])
     known: dict[int, _Known] = {}
     for group in groups:
-        fitting = [(learner, _fitting(space, names, group, learner)) for learner in DEFAULTS]
-        most = max(len(values) for _, values in fitting)
-        best = [(learner, values) for learner, values in fitting if len(values) == most >= _FEWEST]
-        learners = tuple(learner for learner, _ in best)
-        known |= {
-            i: _Known(value, learners)
-            for i, value in (best[0][1] if best else {}).items()
-            if all(values.get(i) == value for _, values in best)
-        }
+        fitting = {learner: _fitting(space, names, group, learner) for learner in DEFAULTS}
+        most = max(map(len, fitting.values()))
+        if most < _FEWEST:
+            continue
+        best = {learner: values for learner, values in fitting.items() if len(values) == most}
+        first, *others = best.values()
+        for i, value in first.items():
+            if all(values.get(i) == value for values in others):
+                known[i] = _Known(value, tuple(best))
     return known
 
 
@@ -131,8 +131,10 @@ def _listed(values: Sequence[Any], default: Any) -> Any:
     """The one that is the same but for how it is written (`TRUE`, true), or the nearest number."""
     numbers = {each: value for value in values if (each := finite(value)) is not None}
     if default == UNLIMITED:
-        bound = min(numbers, default=0.0)
-        return None if None in values else numbers.get(bound if bound <= 0 else max(numbers), INACTIVE)
+        if None in values or not numbers:
+            return None if None in values else INACTIVE
+        least = min(numbers)
+        return numbers[least if least <= 0 else max(numbers)]
     written = {str(value).casefold(): value for value in values}
     if (same := str(default).casefold()) in written:
         return written[same]

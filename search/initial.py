@@ -34,22 +34,21 @@ class InitialFirst:
         return self._searcher.size()
 
     def suggest(self, history: Sequence[Observation], pending: Sequence[Params], n: int) -> list[Suggestion]:
-        first = self._first(history, pending)[:n]
+        first = [
+            Suggestion(params=self._space.nest(values), reason=why)
+            for values, why in self._fresh(history, pending)[:n]
+        ]
         if len(first) == n:
             return first
         taken = [*pending, *(suggestion.params for suggestion in first)]
         return first + self._searcher.suggest(history, taken, n - len(first))
 
-    def _first(self, history: Sequence[Observation], pending: Sequence[Params]) -> list[Suggestion]:
+    def _fresh(self, history: Sequence[Observation], pending: Sequence[Params]) -> Sequence[Point]:
         points = self._points
         if self._unasked:
             known = any(run.source for run in history[: len(points)])
             points = () if known else points[len(history) + len(pending) :]
         if not points:
-            return []
+            return ()
         self._visited.update(history, pending)
-        return [
-            Suggestion(params=self._space.nest(values), reason=why)
-            for values, why in points
-            if values not in self._visited
-        ]
+        return [(values, why) for values, why in points if values not in self._visited]

@@ -26,10 +26,10 @@ from sweepyard.tracking.records import Objective
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """How to make a searcher. `costly`: a suggestion takes long enough to need a process of its own."""
+    """How to make a searcher. `learns`: from results, so that a suggestion needs a process of its own."""
 
     make: Callable[[Space, Objective | None, int], Searcher]
-    costly: bool = False
+    learns: bool = False
 
 
 def _bayes(space: Space, objective: Objective, seed: int) -> Searcher:
@@ -61,7 +61,7 @@ def _learning(name: str, make: Callable[[Space, Objective, int], Searcher]) -> M
             raise SpecError([Problem(path="metric", message=message)])
         return make(space, objective, seed)
 
-    return Method(make=checked, costly=True)
+    return Method(make=checked, learns=True)
 
 
 def _auto(space: Space, objective: Objective | None, seed: int) -> Searcher:
@@ -82,7 +82,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "bayes": _learning("bayes", _bayes),
         "tpe": _learning("tpe", _tpe),
         "cmaes": _learning("cmaes", _cmaes),
-        "auto": Method(make=_auto, costly=True),
+        "auto": Method(make=_auto, learns=True),
     }
 )
 
@@ -94,12 +94,12 @@ def installed() -> Mapping[str, EntryPoint]:
 
 def is_costly(method: str) -> bool:
     """Whether a suggestion needs a process of its own: that of somebody else's searcher always does."""
-    return method not in METHODS or METHODS[method].costly
+    return method not in METHODS or learns(method)
 
 
 def learns(method: str) -> bool:
     """Whether `method` is one of ours that learns from results, given a metric."""
-    return method in METHODS and METHODS[method].costly
+    return method in METHODS and METHODS[method].learns
 
 
 def points_of(spec: Mapping[str, Any]) -> int | None:
@@ -133,8 +133,9 @@ def searcher_of(
         given = [locate(space, point) for point in spec["initial_points"]]
         points = [(values, f"initial point {i} of {len(given)}") for i, values in enumerate(given, 1)]
         return InitialFirst(searcher, space, points) if points else searcher
-    begun = baselines(space) if learns(method) and objectives else []
-    points = [(each.values, f"baseline: {each}") for each in begun]
+    if not (learns(method) and objectives):
+        return searcher
+    points = [(each.values, f"baseline: {each}") for each in baselines(space)]
     return InitialFirst(searcher, space, points, unasked=True) if points else searcher
 
 
