@@ -294,7 +294,7 @@ def test_odd_spaces_are_searched(parameters):
 
 
 def test_methods_by_name():
-    assert {name for name, method in METHODS.items() if method.costly} == {"bayes", "tpe", "cmaes", "auto"}
+    assert {name for name, method in METHODS.items() if method.learns} == {"bayes", "tpe", "cmaes", "auto"}
     finite = Space.from_spec({"x": {"min": 1, "max": 3}})
     for method in METHODS:
         searcher = make_searcher(method, finite, LOSS, 1)
